@@ -1,0 +1,112 @@
+"""A domain error becomes code, status and JSON here, and nowhere else.
+
+REST: `{"error": {"code", "message", "detail"}}`. The OIP and Hugging Face addresses have forms of
+their own and use `describe` alone.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, JsonResponse
+from rest_framework import exceptions
+from rest_framework.response import Response
+
+from assay.errors import AssayError
+from inference.errors import InferenceError
+from ledger.errors import LedgerError
+from registry.errors import RegistryError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One error as every surface tells it."""
+
+    status: int
+    code: str
+    message: str
+    detail: Any = None
+    retry_after_s: int | None = None
+
+    def body(self) -> dict[str, Any]:
+        """Return the REST form."""
+        return {"error": {"code": self.code, "message": self.message, "detail": self.detail or {}}}
+
+    def headers(self) -> dict[str, str]:
+        """Return the headers that go with it."""
+        return {} if self.retry_after_s is None else {"Retry-After": str(self.retry_after_s)}
+
+
+_DRF_CODES = {
+    400: "invalid_input",
+    401: "not_authenticated",
+    403: "not_allowed",
+    404: "not_found",
+    405: "method_not_allowed",
+    406: "not_acceptable",
+    415: "unsupported_media_type",
+    429: "rate_limited",
+}
+
+
+def describe(error: Exception) -> Problem | None:
+    """Return what to tell about `error`, or None when it is a fault of ours."""
+    if isinstance(error, RegistryError):
+        return Problem(
+            status=error.status, code=error.code, message=error.message, detail=error.detail
+        )
+    if isinstance(error, InferenceError):
+        return Problem(
+            status=error.status,
+            code=error.code,
+            message=error.message,
+            detail=error.detail,
+            retry_after_s=error.retry_after_s,
+        )
+    if isinstance(error, LedgerError):
+        return Problem(status=error.status, code=error.code, message=error.message)
+    if isinstance(error, Http404):
+        return Problem(status=404, code="not_found", message="There is nothing here.")
+    if isinstance(error, PermissionDenied):
+        return Problem(status=403, code="not_allowed", message="You may not do this.")
+    if isinstance(error, exceptions.APIException):
+        return _describe_drf(error)
+    if isinstance(error, AssayError):
+        return Problem(status=400, code="invalid_input", message=str(error))
+    return None
+
+
+def _describe_drf(error: exceptions.APIException) -> Problem:
+    code = _DRF_CODES.get(error.status_code, "error")
+    if isinstance(error, exceptions.ValidationError):
+        message = "Some fields are missing or wrong; detail names them."
+        return Problem(status=400, code=code, message=message, detail={"fields": error.detail})
+    return Problem(status=error.status_code, code=code, message=str(error.detail))
+
+
+def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
+    """Answer for DRF; None lets Django report a fault of ours."""
+    problem = describe(error)
+    if problem is None:
+        return None
+    headers = problem.headers()
+    if problem.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return Response(problem.body(), status=problem.status, headers=headers)
+
+
+def json_problem(problem: Problem) -> JsonResponse:
+    """Return the REST form of `problem` from a plain view."""
+    return JsonResponse(problem.body(), status=problem.status, headers=problem.headers())
+
+
+def server_error(request: HttpRequest) -> JsonResponse:
+    """Answer a fault of ours without a word about its insides."""
+    return json_problem(
+        Problem(status=500, code="internal", message="Something broke on our side; it was noted.")
+    )

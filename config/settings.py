@@ -1,0 +1,274 @@
+"""All settings, in one file. `docs/reference/settings.md` says what each one means.
+
+Everything that changes between a laptop and a fleet comes from the environment through
+`config.env`; everything else is a constant here.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import django_stubs_ext
+from csp.constants import NONE, SELF
+
+from config import env
+from config.embedded import Postgres, Redis, run_dir
+from config.secret import secret_key
+
+django_stubs_ext.monkeypatch()
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# ------------------------------------------------------------------ where things are
+
+DATA = Path(env.text("DATA", "var")).resolve()
+RUN_DIR = run_dir(DATA)
+KEYS_DIR = DATA / "keys"
+PORT = env.integer("PORT", 8000)
+DEBUG = env.boolean("DEBUG", False)
+SECRET_KEY = env.text("SECRET_KEY") or secret_key(KEYS_DIR / "django.secret")
+ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", ("127.0.0.1", "localhost", "[::1]"))
+SITE_URL = env.text("SITE_URL", f"http://127.0.0.1:{PORT}")
+CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS", ())
+
+# ------------------------------------------------------------------ the ledger
+
+LEDGER_ORIGIN = env.text("LEDGER_ORIGIN", "localhost")
+# The host of this address must be the origin: stock Sigstore clients compare the two.
+LEDGER_URL = env.text("LEDGER_URL", f"http://{LEDGER_ORIGIN}:{PORT}/log")
+LEDGER_KEY = Path(env.text("LEDGER_KEY", str(KEYS_DIR / "log.pem")))
+LEDGER_DIR = DATA / "log"
+LEDGER_BATCH = 256
+LEDGER_INTERVAL_MS = 250
+WITNESS_POLICY = Path(env.text("WITNESS_POLICY", str(DATA / "witness-policy.txt")))
+REGISTRY_KEY = Path(env.text("REGISTRY_KEY", str(KEYS_DIR / "registry.pem")))
+
+# ------------------------------------------------------------------ the executor
+
+EXECUTOR_SOCKET = Path(env.text("EXECUTOR_SOCKET", str(RUN_DIR / "executor.sock")))
+EXECUTOR_KEY = Path(env.text("EXECUTOR_KEY", str(KEYS_DIR / "executor.pem")))
+EXECUTOR_SLOTS = env.integer("EXECUTOR_SLOTS", 2)
+RUNTIMES_DIR = BASE_DIR / "static" / "vendor"
+PORTABLE_RUNTIME = RUNTIMES_DIR / "onnxruntime-web-1.30.0"
+
+# ------------------------------------------------------------------ uploads and blobs
+
+BLOBS_DIR = DATA / "blobs"
+UPLOADS_DIR = DATA / "uploads"
+UPLOAD_MAX_BYTES = env.integer("UPLOAD_MAX_BYTES", 20 * 2**30)
+UPLOAD_PART_BYTES = 8 * 2**20
+OWNER_QUOTA_BYTES = env.integer("OWNER_QUOTA_BYTES", 50 * 2**30)
+STORAGES: dict[str, dict[str, Any]] = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "blobs": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": str(BLOBS_DIR), "file_permissions_mode": 0o640},
+    },
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
+}
+MEDIA_ROOT = DATA / "media"
+
+# ------------------------------------------------------------------ inference
+
+INFER_MAX_BYTES = 64 * 2**20
+INFER_DEADLINE_S = 50
+INFER_QUEUE_S = 2
+INFER_QUEUED_DEADLINE_S = 15 * 60
+
+# ------------------------------------------------------------------ Django
+
+INSTALLED_APPS = [
+    "config",
+    "ledger",
+    "registry",
+    "inference",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.humanize",
+    "django.contrib.messages",
+    "django.contrib.sessions",
+    "django.contrib.sites",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "csp",
+    "knox",
+    "rest_framework",
+]
+MIDDLEWARE = [
+    "config.middleware.RequestIdMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "config.middleware.PlainPathsMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+]
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+APPEND_SLASH = True
+SITE_ID = 1
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "config.context.site",
+            ],
+        },
+    }
+]
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# ------------------------------------------------------------------ PostgreSQL, Redis
+
+POSTGRES = Postgres(data=DATA / "postgres", sockets=RUN_DIR)
+REDIS = Redis(sockets=RUN_DIR)
+DATABASE_URL = env.text("DATABASE_URL", POSTGRES.url)
+
+
+def _database(url: str) -> dict[str, Any]:
+    parts = urlsplit(url)
+    # A socket's folder stands percent-encoded in the place of the host, and keeps its capitals
+    # (urlsplit().hostname would lower them).
+    place = parts.netloc.rpartition("@")[2]
+    host, _, port = (place, "", "") if "%2F" in place else place.partition(":")
+    pool = env.integer("DATABASE_POOL", 20)
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": parts.path.lstrip("/"),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": unquote(host),
+        "PORT": port,
+        "CONN_MAX_AGE": 0,
+        "OPTIONS": {"pool": {"min_size": 1, "max_size": pool, "timeout": 10}} if pool else {},
+    }
+
+
+DATABASES = {"default": _database(DATABASE_URL)}
+
+CELERY_BROKER_URL = env.text("CELERY_BROKER_URL", REDIS.broker_url)
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = False
+CELERY_TASK_REJECT_ON_WORKER_LOST = False
+CELERY_TASK_TIME_LIMIT = 1200
+CELERY_TASK_PUBLISH_RETRY = False
+CELERY_TASK_SERIALIZER = "json"
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 5
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TASK_DEFAULT_QUEUE = "housekeeping"
+CELERY_TASK_ROUTES = {"inference.tasks.drain": {"queue": "executions"}}
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 120,
+    "socket_timeout": 30,
+    "socket_connect_timeout": 2,
+    "socket_keepalive": True,
+    "health_check_interval": 25,
+}
+CELERY_BEAT_SCHEDULE = {
+    "sweep-executions": {"task": "inference.tasks.sweep", "schedule": 5.0},
+    "inspect-revisions": {"task": "inference.tasks.inspect_pending", "schedule": 5.0},
+    "sweep-uploads": {"task": "registry.tasks.sweep_uploads", "schedule": 600.0},
+}
+
+# ------------------------------------------------------------------ accounts, tokens
+
+AUTHENTICATION_BACKENDS = [
+    "django.contrib.auth.backends.ModelBackend",
+    "allauth.account.auth_backends.AuthenticationBackend",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+]
+ACCOUNT_ADAPTER = "registry.accounts.Adapter"
+ACCOUNT_LOGIN_METHODS = {"email", "username"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*", "password2*"]
+ACCOUNT_EMAIL_VERIFICATION = env.text("ACCOUNT_EMAIL_VERIFICATION", "optional")
+ACCOUNT_USERNAME_VALIDATORS = "registry.accounts.USERNAME_VALIDATORS"
+ACCOUNT_LOGOUT_ON_GET = False
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = DEBUG
+LOGIN_REDIRECT_URL = "/"
+EMAIL_BACKEND = env.text("EMAIL_BACKEND", "django.core.mail.backends.filebased.EmailBackend")
+EMAIL_FILE_PATH = DATA / "mail"
+DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "assay@localhost")
+KNOX_TOKEN_MODEL = "registry.ApiToken"  # noqa: S105 (a model's name)
+REST_KNOX = {
+    "TOKEN_TTL": timedelta(days=90),
+    "AUTO_REFRESH": False,
+    "TOKEN_PREFIX": "assay_",
+    "AUTH_HEADER_PREFIX": "Bearer",
+    "TOKEN_MODEL": "registry.ApiToken",
+}
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "registry.api.auth.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["registry.api.auth.ReadOrWriteScope"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "EXCEPTION_HANDLER": "config.api.exception_handler",
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+}
+
+# ------------------------------------------------------------------ headers
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "connect-src": [SELF],
+        "font-src": [SELF],
+        "worker-src": [SELF],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+        "base-uri": [NONE],
+    }
+}
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+_HTTPS = SITE_URL.startswith("https://")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _HTTPS
+SECURE_SSL_REDIRECT = env.boolean("SECURE_SSL_REDIRECT", False)
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 2**20
+
+# ------------------------------------------------------------------ static files, logs
+
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = DATA / "static"
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["stderr"], "level": env.text("LOG_LEVEL", "INFO")},
+}

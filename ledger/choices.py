@@ -1,0 +1,18 @@
+"""The closed lists of the ledger."""
+
+from __future__ import annotations
+
+from django.db import models
+
+
+class Kind(models.TextChoices):
+    """What an entry's statement says, from its predicate type."""
+
+    MODEL_SIGNATURE = "oms", "model signature"
+    RELEASE = "release", "release"
+    CARD = "card", "card"
+    ALIAS = "alias", "alias"
+    EXECUTION = "execution", "execution"
+    REPLAY = "replay", "replay"
+    KEY = "key", "key"
+    MODERATION = "moderation", "moderation"

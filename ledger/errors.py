@@ -1,0 +1,53 @@
+"""What the ledger refuses, each with a stable code that the API and the documentation share."""
+
+from __future__ import annotations
+
+
+class LedgerError(Exception):
+    """Base: `code` is stable, `status` the HTTP status, `message` for people."""
+
+    code = "ledger_error"
+    status = 500
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class InvalidEnvelopeError(LedgerError):
+    """The envelope is malformed, or its signature is not by the key that it names."""
+
+    code = "invalid_envelope"
+    status = 400
+
+
+class DuplicateClaimError(LedgerError):
+    """This key has logged this statement before; `entry_id` is the earlier entry's row."""
+
+    code = "duplicate_claim"
+    status = 409
+
+    def __init__(self, message: str, *, entry_id: int) -> None:
+        super().__init__(message)
+        self.entry_id = entry_id
+
+
+class LogFrozenError(LedgerError):
+    """The log takes no more entries."""
+
+    code = "log_frozen"
+    status = 405
+
+
+class LogBusyError(LedgerError):
+    """Too many entries wait for the sequencer: come back later."""
+
+    code = "log_busy"
+    status = 503
+
+
+class NotIncludedError(LedgerError):
+    """No published checkpoint covers the entry yet."""
+
+    code = "not_included_yet"
+    status = 404

@@ -1,0 +1,123 @@
+"""The rows of the log. PostgreSQL refuses to change what is written and to delete anything.
+
+An entry is born without an index (pending), gets one once, and never changes again; triggers in
+migration 0002 hold that against every program that speaks SQL. Tiles and bundles are a pure
+function of these rows.
+"""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+
+from ledger.choices import Kind
+
+
+class Log(models.Model):
+    """One append-only log: its origin, and the head that the sequencer alone moves."""
+
+    origin = models.CharField(max_length=253, unique=True)
+    size = models.BigIntegerField(default=0)
+    root = models.BinaryField(max_length=32)
+    frozen_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = (models.CheckConstraint(condition=Q(size__gte=0), name="log_size_natural"),)
+
+    def __str__(self) -> str:
+        return self.origin
+
+
+class Payload(models.Model):
+    """What a DSSE envelope carries, under SHA-256 of its PAE; stored before any leaf names it."""
+
+    pae_sha256 = models.BinaryField(primary_key=True, max_length=32)
+    payload_type = models.CharField(max_length=100)
+    payload = models.BinaryField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return bytes(self.pae_sha256).hex()
+
+
+class Entry(models.Model):
+    """One claim: a signature by one key over one payload. `index` is NULL while it is pending."""
+
+    log = models.ForeignKey(Log, on_delete=models.PROTECT, related_name="entries")
+    index = models.BigIntegerField(null=True, blank=True)
+    payload = models.ForeignKey(Payload, on_delete=models.PROTECT, related_name="entries")
+    signature = models.BinaryField()
+    public_key = models.BinaryField()
+    fingerprint = models.CharField(max_length=64, db_index=True)
+    leaf_hash = models.BinaryField(max_length=32, unique=True)
+    kind = models.CharField(max_length=16, choices=Kind)
+    model = models.CharField(max_length=200, blank=True, db_index=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("log", "index"), name="entry_index_unique"),
+            models.UniqueConstraint(fields=("fingerprint", "payload"), name="entry_claim_unique"),
+            models.CheckConstraint(
+                condition=Q(index__isnull=True) | Q(index__gte=0), name="entry_index_natural"
+            ),
+        )
+        indexes = (
+            models.Index(fields=("id",), condition=Q(index__isnull=True), name="entry_pending"),
+            models.Index(fields=("log", "-index"), name="entry_newest"),
+            models.Index(fields=("kind", "-index"), name="entry_kind_newest"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.kind} #{'pending' if self.index is None else self.index}"
+
+
+class Subject(models.Model):
+    """A digest that an entry's statement is about: the search index over the log."""
+
+    entry = models.ForeignKey(Entry, on_delete=models.PROTECT, related_name="subjects")
+    name = models.CharField(max_length=1024)
+    sha256 = models.CharField(max_length=64, db_index=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Checkpoint(models.Model):
+    """A signed tree head. It is stored here before anyone sees it; `note` is the log's own line."""
+
+    log = models.ForeignKey(Log, on_delete=models.PROTECT, related_name="checkpoints")
+    size = models.BigIntegerField()
+    root = models.BinaryField(max_length=32)
+    note = models.BinaryField()
+    signed_at = models.DateTimeField()
+    published_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("log", "size"), name="checkpoint_size_unique"),
+        )
+        get_latest_by = "size"
+
+    def __str__(self) -> str:
+        return f"{self.log_id}@{self.size}"
+
+
+class Cosignature(models.Model):
+    """One witness's line under a checkpoint."""
+
+    checkpoint = models.ForeignKey(
+        Checkpoint, on_delete=models.PROTECT, related_name="cosignatures"
+    )
+    witness = models.CharField(max_length=253)
+    line = models.CharField(max_length=1000)
+    seen_at = models.DateTimeField(help_text="the time that the witness signed")
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("checkpoint", "witness"), name="cosignature_unique"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.witness} on {self.checkpoint_id}"

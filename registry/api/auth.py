@@ -1,0 +1,37 @@
+"""Who is calling: API tokens with a scope, or the browser's session."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils import timezone
+from knox.auth import TokenAuthentication as KnoxTokenAuthentication
+from rest_framework.permissions import SAFE_METHODS, BasePermission
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from registry.choices import TokenScope
+from registry.models import ApiToken
+
+
+class TokenAuthentication(KnoxTokenAuthentication):
+    """knox's check, and the time of the last use (to the minute, to spare writes)."""
+
+    def authenticate_credentials(self, token: bytes) -> tuple[Any, Any]:
+        user, row = super().authenticate_credentials(token)
+        now = timezone.now()
+        if row.last_used_at is None or (now - row.last_used_at).total_seconds() > 60:
+            ApiToken.objects.filter(pk=row.pk).update(last_used_at=now)
+        return user, row
+
+
+class ReadOrWriteScope(BasePermission):
+    """A token of scope `read` reads; writing needs `write`. Sessions may do both."""
+
+    message = "This token may only read. Make one with the scope 'write'."
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        if request.method in SAFE_METHODS:
+            return True
+        token = request.auth
+        return not isinstance(token, ApiToken) or token.scope == TokenScope.WRITE

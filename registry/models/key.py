@@ -1,0 +1,30 @@
+"""Public keys: publishers', executors', auditors', the registry's own."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from registry.choices import KeyRole, KeyState
+from registry.models.owner import Owner
+
+
+class Key(models.Model):
+    """A P-256 public key whose `key` statement is in the ledger."""
+
+    fingerprint = models.CharField(primary_key=True, max_length=64)
+    owner = models.ForeignKey(
+        Owner, null=True, blank=True, on_delete=models.PROTECT, related_name="keys"
+    )
+    role = models.CharField(max_length=16, choices=KeyRole)
+    state = models.CharField(max_length=16, choices=KeyState, default=KeyState.REGISTERED)
+    name = models.CharField(max_length=80, help_text="the device, in the owner's words")
+    spki = models.BinaryField()
+    entry = models.OneToOneField("ledger.Entry", on_delete=models.PROTECT, related_name="+")
+    revocation = models.OneToOneField(
+        "ledger.Entry", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    last_used_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.fingerprint

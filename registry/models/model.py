@@ -1,0 +1,34 @@
+"""A model: a name under an owner, with a history of revisions."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models.functions import Lower
+
+from registry.choices import Visibility
+from registry.models.owner import Owner
+
+
+class Model(models.Model):
+    """`owner/name`. `head` is the newest revision; releases are what the public runs."""
+
+    owner = models.ForeignKey(Owner, on_delete=models.PROTECT, related_name="models")
+    name = models.CharField(max_length=96)
+    visibility = models.CharField(max_length=16, choices=Visibility, default=Visibility.PUBLIC)
+    head = models.ForeignKey(
+        "registry.Revision", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = (models.UniqueConstraint("owner", Lower("name"), name="model_name_unique"),)
+        indexes = (models.Index(fields=("-updated_at", "id"), name="model_newest"),)
+
+    def __str__(self) -> str:
+        return f"{self.owner.name}/{self.name}"
+
+    @property
+    def full_name(self) -> str:
+        """Return `owner/name`, as statements spell it."""
+        return f"{self.owner.name}/{self.name}"

@@ -1,0 +1,37 @@
+"""Who may own models: people and organisations share one space of names."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Lower
+
+from registry.choices import OwnerKind
+
+
+class Owner(models.Model):
+    """A name in addresses. A person's owner is made with the account and never renamed."""
+
+    name = models.CharField(max_length=96)
+    kind = models.CharField(max_length=16, choices=OwnerKind)
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(Lower("name"), name="owner_name_unique"),)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ReservedName(models.Model):
+    """A name that was given out once and is never given out again (owner, or owner/model)."""
+
+    name = models.CharField(max_length=200, unique=True)
+    reason = models.CharField(max_length=200)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,80 @@
+"""Releases and their signed claims; aliases and their history."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Lower
+
+from registry.choices import ClaimKind
+from registry.models.key import Key
+from registry.models.model import Model
+from registry.models.revision import Revision
+
+
+class Release(models.Model):
+    """A revision that its publisher signed under a version; immutable but for a withdrawal."""
+
+    model = models.ForeignKey(Model, on_delete=models.PROTECT, related_name="releases")
+    revision = models.OneToOneField(Revision, on_delete=models.PROTECT, related_name="release")
+    number = models.IntegerField(help_text="counts from 1 in each model")
+    version = models.CharField(max_length=96)
+    notes = models.TextField(blank=True)
+    key = models.ForeignKey(Key, on_delete=models.PROTECT, related_name="releases")
+    author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT)
+    yanked_at = models.DateTimeField(null=True, blank=True)
+    yank_reason = models.CharField(max_length=500, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint("model", Lower("version"), name="release_version_unique"),
+            models.UniqueConstraint(fields=("model", "number"), name="release_number_unique"),
+        )
+        ordering = ("-number",)
+
+    def __str__(self) -> str:
+        return f"{self.model} {self.version}"
+
+
+class Claim(models.Model):
+    """One signed statement of a release: model signature, card or release; logged as `entry`."""
+
+    release = models.ForeignKey(Release, on_delete=models.PROTECT, related_name="claims")
+    kind = models.CharField(max_length=16, choices=ClaimKind)
+    entry = models.OneToOneField("ledger.Entry", on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("release", "kind"), name="claim_kind_unique"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.release_id}"
+
+
+class Alias(models.Model):
+    """A movable name for a release (`production`); its moves are in `AliasMove`."""
+
+    model = models.ForeignKey(Model, on_delete=models.PROTECT, related_name="aliases")
+    name = models.CharField(max_length=96)
+    release = models.ForeignKey(Release, on_delete=models.PROTECT, related_name="aliases")
+
+    class Meta:
+        constraints = (models.UniqueConstraint("model", Lower("name"), name="alias_name_unique"),)
+        verbose_name_plural = "aliases"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class AliasMove(models.Model):
+    """One signed move of an alias."""
+
+    alias = models.ForeignKey(Alias, on_delete=models.PROTECT, related_name="moves")
+    release = models.ForeignKey(Release, on_delete=models.PROTECT, related_name="+")
+    entry = models.OneToOneField("ledger.Entry", on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"{self.alias_id} to {self.release_id}"

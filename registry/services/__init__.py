@@ -1,0 +1,1 @@
+"""One mutation each: permission, write, audit row, ledger entry, in one transaction."""

@@ -1,0 +1,47 @@
+"""Fixtures for every test: people, and folders of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_django import Settings
+
+from tests.people import Person, make_person
+
+
+@pytest.fixture(autouse=True)
+def _folders(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """Give each test its own log, blobs, uploads and keys; the verifier's tests need none."""
+    if "tests/assay" in str(request.path):
+        return
+    settings: Settings = request.getfixturevalue("settings")
+    settings.LEDGER_DIR = tmp_path / "log"
+    settings.KEYS_DIR = tmp_path / "keys"
+    settings.LEDGER_KEY = tmp_path / "keys" / "log.pem"
+    settings.REGISTRY_KEY = tmp_path / "keys" / "registry.pem"
+    settings.EXECUTOR_KEY = tmp_path / "keys" / "executor.pem"
+    settings.WITNESS_POLICY = tmp_path / "witness-policy.txt"
+    settings.BLOBS_DIR = tmp_path / "blobs"
+    settings.UPLOADS_DIR = tmp_path / "uploads"
+    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+    storages: dict[str, dict[str, Any]] = {name: dict(s) for name, s in settings.STORAGES.items()}
+    storages["blobs"]["OPTIONS"] = {"location": str(tmp_path / "blobs")}
+    storages["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    settings.STORAGES = storages
+
+
+@pytest.fixture
+def alice(db: None) -> Person:
+    return make_person("alice")
+
+
+@pytest.fixture
+def bob(db: None) -> Person:
+    return make_person("bob")
+
+
+@pytest.fixture
+def mallory(db: None) -> Person:
+    return make_person("mallory")
