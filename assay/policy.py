@@ -14,7 +14,7 @@ The rules:
    one that its origin and key give.
 4. `verify_checkpoint` fails closed: the policy's quorum is met, or there is no verified checkpoint.
 
-    policy = parse_policy(b"log …\\nwitness w1 …\\nquorum w1\\n")
+    policy = parse_policy(path_of_the_pinned_policy.read_bytes())
     verify_checkpoint(note, origin="ledger.example.org", log=policy.logs[0].vkey, policy=policy)
 """
 
@@ -200,7 +200,7 @@ def render_policy(policy: TlogPolicy) -> bytes:
         for name, group in policy.groups.items()
     ]
     lines.append(f"quorum {policy.quorum}")
-    text = "".join(f"{line.rstrip()}\n" for line in lines)
+    text = "".join(line.rstrip(" ") + "\n" for line in lines)
     if parse_policy(text) != policy:
         raise FormatError("no file says this policy")
     return text.encode("utf-8", "surrogateescape")

@@ -14,8 +14,10 @@ import hashlib
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -112,6 +114,27 @@ class Postgres:
         if done.returncode != 0:
             raise EmbeddedError(f"initdb failed: {(done.stderr or done.stdout).strip()}")
         fresh.rename(self.data)
+
+    def stop_leftover(self, patience_s: float = 15.0) -> None:
+        """End a server that outlived a supervisor that was killed; its socket would be in our way.
+
+        Raises:
+            EmbeddedError: it does not end.
+        """
+        pid_file = self.data / "postmaster.pid"
+        try:
+            pid = int(pid_file.read_text(encoding="ascii").split("\n", 1)[0])
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except (OSError, ValueError):
+            return
+        if str(self.data).encode() not in command:
+            return  # the number belongs to another program by now
+        os.kill(pid, signal.SIGINT)
+        deadline = time.monotonic() + patience_s
+        while Path(f"/proc/{pid}").exists():
+            if time.monotonic() > deadline:
+                raise EmbeddedError(f"a PostgreSQL on {self.data} (pid {pid}) does not stop")
+            time.sleep(0.05)
 
     def command(self, *, durable: bool = True) -> list[str]:
         """Return the command of the server; SIGINT stops it fast and clean.

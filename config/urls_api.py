@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import include, path
 
 urlpatterns = [
+    path("ledger/", include("ledger.api.urls")),
     path("", include("registry.api.urls")),
     path("", include("inference.api.urls")),
 ]

@@ -7,13 +7,12 @@ a worker whose COMMIT got no answer can re-read the row and see whether it won.
 
 from __future__ import annotations
 
-import uuid
-
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
 from inference.choices import TERMINAL, ExecutionState, ExecutorKind
+from inference.ids import uuid7
 
 INLINE_BYTES = 256 * 1024
 
@@ -36,7 +35,7 @@ class Tensors(models.Model):
 class Execution(models.Model):
     """One run of one revision's graph on one set of input tensors. `id` is a UUIDv7."""
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     caller = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT
     )

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 VECTORS = Path(__file__).parent.parent / "vectors" / "log"
-EXPECTED = {"malformed": "FormatError", "refused": "VerificationError", "misuse": "MisuseError"}
 
 Row = dict[str, Any]
 

@@ -1,0 +1,246 @@
+"""The whole question: a bundle against a file or a folder, a receipt, a bare proof."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from assay.checkpoint import VerifiedCheckpoint
+from assay.digests import sha256_hex
+from assay.dsse import PublicKey
+from assay.errors import MisuseError, VerificationError
+from assay.manifest import OMS, Manifest, parse_oms
+from assay.merkle import check_inclusion
+from assay.note import VKey
+from assay.policy import TlogPolicy, TrustedRoot, verify_checkpoint
+from assay.receipt import execution_of, parse_tlog_proof
+from assay.statements import (
+    EXECUTION,
+    ExecutionPredicate,
+    Statement,
+    TensorSet,
+)
+from assay.tensors import commitment
+from assay.verify import steps
+from assay.verify.keys import TrustedKey
+from assay.verify.steps import ConsistencySource, OnStep, Report, Verified
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reader:
+    """What the reader trusts and remembers."""
+
+    key: TrustedKey
+    trusted_root: TrustedRoot
+    policy: TlogPolicy | None
+    remembered: VerifiedCheckpoint | None
+    consistency: ConsistencySource | None
+
+
+def verify_bundle(
+    data: bytes,
+    *,
+    key: PublicKey | TrustedKey,
+    trusted_root: TrustedRoot,
+    predicate_type: str,
+    policy: TlogPolicy | None,
+    file_sha256: str | None = None,
+    manifest: Manifest | None = None,
+    without_file: bool = False,
+    remembered: VerifiedCheckpoint | None = None,
+    consistency: ConsistencySource | None = None,
+    on_step: OnStep | None = None,
+) -> Verified:
+    """Verify the Sigstore bundle `data` and return what it proves.
+
+    `file_sha256` is the hex SHA-256 of the file that must be a subject; for model signing
+    `manifest` is that of the reader's folder instead. `without_file` asks for the signature and the
+    log only. The predicate is an opaque object here; `assay.statements.parse_predicate` reads it.
+    Without a `policy` no witness is asked for; say so to whoever reads the verdict.
+
+    Raises:
+        MisuseError: a question that cannot be asked.
+        FormatError: the bytes are not the format.
+        VerificationError: the format is right, the claim is not.
+        SplitViewError: the log signed another tree of the remembered size.
+        UnavailableError: no consistency proof to the remembered checkpoint.
+    """
+    report = Report(on_step=on_step)
+    reader = _reader(key, trusted_root, policy, remembered, consistency)
+    _check_question(reader, predicate_type, report, file_sha256, manifest, without_file)
+    verified = _verify_claim(data, reader, predicate_type, report)
+    _check_subject(verified.statement, file_sha256, manifest, report)
+    steps.check_key(reader.key, predicate_type, verified.index, report)
+    return replace(verified, steps=tuple(report.steps))
+
+
+def verify_receipt(
+    data: bytes,
+    *,
+    key: PublicKey | TrustedKey,
+    trusted_root: TrustedRoot,
+    policy: TlogPolicy | None,
+    output: bytes | None = None,
+    output_salt: bytes | None = None,
+    input: bytes | None = None,
+    input_salt: bytes | None = None,
+    remembered: VerifiedCheckpoint | None = None,
+    consistency: ConsistencySource | None = None,
+    on_step: OnStep | None = None,
+) -> Verified:
+    """Verify the receipt of an execution: all that `verify_bundle` does, and step 13.
+
+    `output` and `input` are `output.tensors` and `input.tensors`, whole, where the reader has them;
+    a private execution needs the salt beside each.
+
+    Raises: as `verify_bundle`.
+    """
+    sets = (("output", output, output_salt), ("input", input, input_salt))
+    if any(tensors is None and salt is not None for _, tensors, salt in sets):
+        raise MisuseError("a salt without its tensors opens nothing")
+    report = Report(on_step=on_step)
+    reader = _reader(key, trusted_root, policy, remembered, consistency)
+    _check_question(reader, EXECUTION, report, without_file=True)
+    verified = _verify_claim(data, reader, EXECUTION, report)
+    predicate = execution_of(verified.statement)
+    _check_output_subject(verified.statement, predicate)
+    held = _check_tensors("output", predicate.output, output, output_salt)
+    report.passed(11, "the subject is the output", held)
+    steps.check_key(reader.key, EXECUTION, verified.index, report)
+    _check_observed(verified, predicate)
+    held = _check_tensors("input", predicate.input, input, input_salt)
+    ran = f"{predicate.execution} of {predicate.model} at {predicate.revision}"
+    report.passed(13, "the execution agrees with its entry", f"{ran}; {held}")
+    return replace(verified, steps=tuple(report.steps))
+
+
+def verify_tlog_proof(
+    data: bytes, *, leaf: bytes, origin: str, log: VKey, policy: TlogPolicy | None
+) -> VerifiedCheckpoint:
+    """Check that the tlog-proof `data` shows `leaf`, 32 bytes, to be in the log `origin`.
+
+    Raises:
+        FormatError: not a tlog-proof.
+        VerificationError: the checkpoint is not signed as asked, or the leaf is not in it.
+    """
+    proof = parse_tlog_proof(data)
+    verified = verify_checkpoint(proof.checkpoint, origin=origin, log=log, policy=policy)
+    tree = verified.checkpoint
+    check_inclusion(leaf, proof.index, tree.size, proof.hashes, tree.root)
+    return verified
+
+
+def _reader(
+    key: PublicKey | TrustedKey,
+    trusted_root: TrustedRoot,
+    policy: TlogPolicy | None,
+    remembered: VerifiedCheckpoint | None,
+    consistency: ConsistencySource | None,
+) -> _Reader:
+    return _Reader(
+        key=key if isinstance(key, TrustedKey) else TrustedKey(key=key),
+        trusted_root=trusted_root,
+        policy=policy,
+        remembered=remembered,
+        consistency=consistency,
+    )
+
+
+def _check_question(
+    reader: _Reader,
+    predicate_type: str,
+    report: Report,
+    file_sha256: str | None = None,
+    manifest: Manifest | None = None,
+    without_file: bool = False,
+) -> None:
+    """Step 1."""
+    if not reader.trusted_root.logs:
+        raise MisuseError("the trusted root names no log")
+    if not predicate_type:
+        raise MisuseError("no predicate type is asked for: any signed statement would do")
+    if (file_sha256 is not None) + (manifest is not None) + without_file != 1:
+        raise MisuseError("give one thing to check against: a file, a folder, or say without")
+    if predicate_type == OMS and file_sha256 is not None:
+        raise MisuseError("model signing is about a folder, not about a file")
+    if predicate_type != OMS and manifest is not None:
+        raise MisuseError(f"{predicate_type} is about files, not about a folder")
+    names = ", ".join(log.origin for log in reader.trusted_root.logs)
+    report.passed(1, "the question makes sense", f"trusted log {names}; type {predicate_type}")
+
+
+def _verify_claim(data: bytes, reader: _Reader, predicate_type: str, report: Report) -> Verified:
+    """Steps 2 to 10."""
+    key = reader.key.key
+    bundle = steps.read_bundle(data, report)
+    steps.check_kind(bundle, key, report)
+    steps.check_signature(bundle, key, report)
+    leaf = steps.check_body(bundle, key, report)
+    checkpoint = steps.check_tree(bundle.entry, reader.trusted_root, reader.policy, report)
+    steps.check_copies(bundle.entry, checkpoint, report)
+    steps.check_leaf(bundle.entry, leaf, checkpoint, report)
+    steps.check_history(checkpoint, reader.remembered, reader.consistency, report)
+    statement = steps.read_statement(bundle.envelope, predicate_type, report)
+    return Verified(
+        envelope=bundle.envelope,
+        statement=statement,
+        key=key,
+        index=bundle.entry.index,
+        checkpoint=checkpoint,
+        steps=(),
+    )
+
+
+def _check_subject(
+    statement: Statement, file_sha256: str | None, manifest: Manifest | None, report: Report
+) -> None:
+    """Step 11."""
+    signed = parse_oms(statement) if statement.predicate_type == OMS else None
+    if manifest is not None and signed is not None:
+        signed.check_folder(manifest)
+        detail = f"{len(manifest.resources)} files, manifest {signed.digest}"
+    elif file_sha256 is not None:
+        if file_sha256 not in statement.digests:
+            raise VerificationError(
+                "no subject is this file",
+                expected=", ".join(statement.digests),
+                found=file_sha256,
+            )
+        detail = f"SHA-256 {file_sha256}"
+    else:
+        detail = "not compared with a file"
+    report.passed(11, "the subject is the thing at hand", detail)
+
+
+def _check_output_subject(statement: Statement, predicate: ExecutionPredicate) -> None:
+    if statement.digests != (predicate.output.sha256,):
+        raise VerificationError(
+            "the subject is not the output",
+            expected=predicate.output.sha256,
+            found=", ".join(statement.digests),
+        )
+
+
+def _check_observed(verified: Verified, predicate: ExecutionPredicate) -> None:
+    """The checkpoint that the signer saw came before the entry, so the entry is not inside it."""
+    observed = predicate.observed
+    origin = verified.checkpoint.checkpoint.origin
+    if observed.origin == origin and observed.tree_size > verified.index:
+        raise VerificationError(
+            "the statement saw a tree that came after it",
+            expected=f"at most {verified.index} leaves",
+            found=str(observed.tree_size),
+        )
+
+
+def _check_tensors(name: str, claimed: TensorSet, tensors: bytes | None, salt: bytes | None) -> str:
+    """Compare the reader's tensors with what the statement says; return what was compared."""
+    if tensors is None:
+        return f"{name} {claimed.form} {claimed.sha256}, not compared"
+    found = sha256_hex(tensors)
+    if claimed.form == "commitment":
+        if salt is None:
+            raise MisuseError(f"the {name} is private: its salt is needed to compare it")
+        found = commitment(salt, found)
+    if found != claimed.sha256:
+        raise VerificationError(f"the {name} is another one", expected=claimed.sha256, found=found)
+    return f"{name} {claimed.form} {found}"

@@ -1,0 +1,137 @@
+"""The keys that a reader trusts, and what for.
+
+The document is `{"keys":[{"fingerprint","role","owner","publicKey","index"}]}`: `publicKey` in
+PEM, `index` that of the key's registration in the log (null: not logged yet), and `revoked`, where
+it is there, the index of its revocation. It is pinned at first contact, like the policy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from assay.bundle import hint_for, oms_hint_for
+from assay.canonical import as_list, as_object, as_text, parse_json
+from assay.dsse import PublicKey, load_public_key
+from assay.errors import FormatError, MisuseError, VerificationError
+from assay.limits import LIMITS
+from assay.statements import (
+    ALIAS,
+    CARD,
+    EXECUTION,
+    MODERATION,
+    OMS,
+    RELEASE,
+    REPLAY,
+)
+from assay.statements.fields import one_of, size
+from assay.statements.predicates import ROLES
+
+# Which role may sign which claim. Key claims are signed by the key itself, whatever its role.
+_ROLE_OF = {
+    OMS: "publisher",
+    RELEASE: "publisher",
+    CARD: "publisher",
+    ALIAS: "publisher",
+    EXECUTION: "executor",
+    REPLAY: "auditor",
+    MODERATION: "registry",
+}
+_FIELDS = ("fingerprint", "role", "owner", "publicKey", "index")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustedKey:
+    """A key, the role and owner it is trusted as, and the indices between which it counts.
+
+    `role` `""` is a key that the caller vouches for, whatever it signs.
+    """
+
+    key: PublicKey
+    role: str = ""
+    owner: str = ""
+    index: int | None = None
+    revoked: int | None = None
+
+    def check_role(self, predicate_type: str) -> None:
+        """Check that the role may sign this kind of claim.
+
+        Raises:
+            VerificationError: another role is needed.
+        """
+        needed = _ROLE_OF.get(predicate_type, self.role)
+        if self.role and self.role != needed:
+            raise VerificationError(
+                f"the key may not sign {predicate_type}", expected=needed, found=self.role
+            )
+
+    def check_index(self, index: int) -> None:
+        """Check that the key counted at `index` of the log.
+
+        Raises:
+            VerificationError: the entry stands before the key's registration, or not before its
+                revocation.
+        """
+        if self.index is not None and index < self.index:
+            raise VerificationError(
+                "the entry is older than its key",
+                expected=f"an index from {self.index}",
+                found=str(index),
+            )
+        if self.revoked is not None and index >= self.revoked:
+            raise VerificationError(
+                "the key was revoked", expected=f"an index below {self.revoked}", found=str(index)
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRing:
+    """The keys of one reader."""
+
+    keys: tuple[TrustedKey, ...]
+
+    def find(self, hint: str) -> TrustedKey:
+        """Return the key that a bundle's `hint` names, in cosign's form or model_signing's.
+
+        The hint is unsigned: it chooses which key is tried, and the signature decides.
+
+        Raises:
+            VerificationError: no trusted key has this hint.
+        """
+        for trusted in self.keys:
+            if hint in (hint_for(trusted.key.spki), oms_hint_for(trusted.key.spki)):
+                return trusted
+        raise VerificationError("signed by a key that is not trusted here", found=hint or "no hint")
+
+
+def parse_keys(data: bytes) -> KeyRing:
+    """Read a document of trusted keys.
+
+    Raises:
+        FormatError: not the document, a key that is not P-256, or a fingerprint of another key.
+    """
+    value = parse_json(data, max_bytes=LIMITS.trusted_root, path="keys")
+    items = as_list(as_object(value, "keys", required=("keys",))["keys"], "keys")
+    return KeyRing(keys=tuple(_parse_key(item, f"keys[{i}]") for i, item in enumerate(items)))
+
+
+def _parse_key(value: object, path: str) -> TrustedKey:
+    fields = as_object(value, path, required=_FIELDS, optional=("revoked",))
+    try:
+        key = load_public_key(as_text(fields["publicKey"], f"{path}.publicKey"))
+    except MisuseError as error:
+        raise FormatError(str(error), f"{path}.publicKey") from error
+    if fields["fingerprint"] != key.fingerprint:
+        raise FormatError("is another key's fingerprint", f"{path}.fingerprint")
+    return TrustedKey(
+        key=key,
+        role=one_of(*ROLES)(fields["role"], f"{path}.role"),
+        owner=as_text(fields["owner"], f"{path}.owner"),
+        index=_index(fields, "index", path),
+        revoked=_index(fields, "revoked", path),
+    )
+
+
+def _index(fields: dict[str, Any], name: str, path: str) -> int | None:
+    value = fields.get(name)
+    return None if value is None else size(value, f"{path}.{name}")

@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connections, transaction
+from registry.services.tokens import create_token
+from rich.console import Console
+
+from config import stack
+from config.embedded import EmbeddedError, child_environment
+from config.supervise import ChildError, Supervisor
+from ledger.services import heads
+from registry.services.owners import create_person
+
+OPERATOR = "operator"
+EXAMPLES = "examples"
+ROOT = settings.BASE_DIR
+
+
+class Command(BaseCommand):
+    """Start everything on this machine, and keep it running until Ctrl-C.
+
+    Every step can be cut off anywhere and done again: the cluster is renamed into place when it is
+    whole, migrations are transactions, keys are linked into place whole, and publishing the
+    examples goes through the site, which stores all of a release or nothing.
+    """
+
+    help = "Start PostgreSQL, Redis and every process of Assay, and watch over them."
+    requires_system_checks = ()
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self.console = Console(highlight=False, soft_wrap=True)
+        settings.DATA.mkdir(parents=True, exist_ok=True)
+        with self.only_one():
+            supervisor = Supervisor(logs=settings.DATA / "logs", tell=self.tell)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, lambda *_: supervisor.stop.set())
+            try:
+                self.start(supervisor)
+                supervisor.watch()
+            except (ChildError, EmbeddedError) as error:
+                if not supervisor.stop.is_set():
+                    raise CommandError(str(error)) from error
+            finally:
+                self.tell("Stopping")
+                supervisor.shut_down()
+                self.tell("Stopped; all data is in " + str(settings.DATA))
+
+    def tell(self, line: str) -> None:
+        self.console.print(line)
+
+    @contextmanager
+    def only_one(self) -> Iterator[None]:
+        """Hold the lock of this data folder; the kernel drops it with the process."""
+        with (settings.DATA / "up.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise CommandError(
+                    f"Assay already runs on {settings.DATA}. Stop it, or set DATA elsewhere."
+                ) from None
+            yield
+
+    @contextmanager
+    def step(self, doing: str) -> Iterator[None]:
+        """Show that something is under way, and how long it took."""
+        begun = time.monotonic()
+        with self.console.status(doing):
+            yield
+        self.console.print(f"[green]✓[/green] {doing} ({time.monotonic() - begun:.1f} s)")
+
+    def start(self, supervisor: Supervisor) -> None:
+        """Bring everything up, in the order of who needs whom."""
+        taken = stack.answers(settings.PORT, "/healthz")
+        if stack.free_port(settings.PORT) != settings.PORT or taken():
+            raise CommandError(
+                f"Port {settings.PORT} is taken. Set PORT to another one: make run PORT=8001"
+            )
+        with self.step("Databases"):
+            self.start_databases(supervisor)
+        with self.step("Tables and static files"):
+            call_command("migrate", verbosity=0, interactive=False)
+            self.collect_static()
+            heads.ensure_log()
+        password = self.operator()
+        with self.step("Witness, sequencer, executor, web, worker, beat"):
+            self.start_servers(supervisor)
+            call_command("register_keys", verbosity=0)
+            call_command("register_executor", verbosity=0)
+        with self.step("Example models"):
+            self.publish_examples(supervisor)
+        connections.close_all()
+        if password:
+            self.console.print(f"Operator account: {OPERATOR} / {password}   (shown only now)")
+        self.console.print(f"Data: {settings.DATA}   Logs: {settings.DATA / 'logs'}   Stop: Ctrl-C")
+        self.console.print(f"Assay is ready at http://127.0.0.1:{settings.PORT}")
+
+    def start_databases(self, supervisor: Supervisor) -> None:
+        settings.POSTGRES.stop_leftover()
+        settings.POSTGRES.prepare()
+        programs = stack.databases()
+        for program in programs:
+            supervisor.start(program)
+        supervisor.wait_ready(*(program.name for program in programs))
+        if settings.POSTGRES.url == settings.DATABASE_URL:
+            settings.POSTGRES.create_database()
+
+    def start_servers(self, supervisor: Supervisor) -> None:
+        port_file = settings.DATA / "witness" / "port"
+        port_file.parent.mkdir(parents=True, exist_ok=True)
+        wanted = int(port_file.read_text()) if port_file.exists() else None
+        port = stack.free_port(wanted)
+        port_file.write_text(str(port))
+        supervisor.start(stack.witness(port, heads.log_vkey()))
+        supervisor.wait_ready("witness")
+        heads.write_local_policy(f"http://127.0.0.1:{port}", stack.WITNESS_NAME)
+        programs = stack.servers()
+        for program in programs:
+            supervisor.start(program)
+        supervisor.wait_ready(*(program.name for program in programs))
+
+    def collect_static(self) -> None:
+        """Copy the static files when they differ from those of the last start."""
+        stamp = settings.DATA / "static.stamp"
+        state = hashlib.sha256()
+        for path in sorted((ROOT / "static").rglob("*")):
+            if path.is_file():
+                found = path.stat()
+                state.update(f"{path} {found.st_size} {found.st_mtime_ns}\n".encode())
+        if stamp.exists() and stamp.read_text() == state.hexdigest():
+            return
+        call_command("collectstatic", verbosity=0, interactive=False)
+        stamp.write_text(state.hexdigest())
+
+    def operator(self) -> str:
+        """Make the operator's account at the first start; return its password then, else ''."""
+        users = get_user_model().objects
+        if users.filter(username=OPERATOR).exists():
+            return ""
+        password = secrets.token_urlsafe(12)
+        with transaction.atomic():
+            create_person(users.create_superuser(OPERATOR, "operator@localhost", password))
+        return password
+
+    def publish_examples(self, supervisor: Supervisor) -> None:
+        """Publish `examples/` as any publisher would: over HTTP, with a key file and a token."""
+        with transaction.atomic():
+            user, made = get_user_model().objects.get_or_create(
+                username=EXAMPLES, defaults={"email": "examples@localhost"}
+            )
+            if made:
+                user.set_unusable_password()
+                user.save()
+                create_person(user)
+        token = create_token(user, name="make run", scope="write", ttl_s=600)
+        script = Path(ROOT) / "examples" / "publish.py"
+        command = [
+            *(sys.executable, str(script), "--url", f"http://127.0.0.1:{settings.PORT}"),
+            *("--owner", EXAMPLES, "--key", str(settings.KEYS_DIR / "examples.pem")),
+        ]
+        environment = child_environment(settings.DATA) | {"ASSAY_TOKEN": token}
+        environment["PYTHONPATH"] = str(ROOT)
+        with (settings.DATA / "logs" / "examples.log").open("ab") as log:
+            child = subprocess.Popen(command, env=environment, stdout=log, stderr=log)  # noqa: S603 (our own script)
+            while child.poll() is None:
+                supervisor.revive()
+                if supervisor.stop.wait(0.05):
+                    os.kill(child.pid, signal.SIGTERM)
+        if child.returncode != 0 and not supervisor.stop.is_set():
+            raise CommandError(f"Publishing the examples failed; see {log.name}")

@@ -1,0 +1,142 @@
+"""The programs of one embedded Assay, and how to tell that each does its work."""
+
+from __future__ import annotations
+
+import http.client
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from django.conf import settings
+from inference.client import ExecutorClient, ExecutorUnavailable
+
+from config import embedded
+from config.supervise import Program
+
+MANAGE = str(Path(__file__).resolve().parent.parent / "manage.py")
+WITNESS_NAME = "local-witness"
+
+
+def answers(port: int, path: str) -> Callable[[], bool]:
+    """Return a check: does `GET path` on this machine's `port` answer 200?"""
+
+    def check() -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().status == 200
+        except OSError:
+            return False
+        finally:
+            connection.close()
+
+    return check
+
+
+def free_port(wanted: int | None) -> int:
+    """Return `wanted` when nobody listens there, else a port that the kernel picks."""
+    for port in (wanted, 0):
+        if port is None:
+            continue
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise OSError("no free port on 127.0.0.1")
+
+
+def _manage(*arguments: str) -> list[str]:
+    return [sys.executable, MANAGE, *arguments]
+
+
+def _celery(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "celery", "--app", "config.celery", *arguments]
+
+
+def databases() -> list[Program]:
+    """Return PostgreSQL and Redis, or what of them the settings do not take from elsewhere."""
+    programs = []
+    if settings.POSTGRES.url == settings.DATABASE_URL:
+        programs.append(
+            Program(
+                name="postgresql",
+                command=settings.POSTGRES.command(),
+                ready=settings.POSTGRES.answers,
+                stop=signal.SIGINT,
+            )
+        )
+    if settings.REDIS.broker_url == settings.CELERY_BROKER_URL:
+        programs.append(
+            Program(name="redis", command=settings.REDIS.command(), ready=settings.REDIS.answers)
+        )
+    return programs
+
+
+def witness(port: int, log_vkey: str) -> Program:
+    """Return the local witness: a key and a memory apart from the log's."""
+    folder = settings.DATA / "witness"
+    command = [
+        *(sys.executable, "-m", "assay.cli", "witness", "serve"),
+        *("--key", str(folder / "key.pem"), "--state", str(folder / "state")),
+        *("--log", log_vkey, "--name", WITNESS_NAME, "--port", str(port)),
+    ]
+    return Program(name="witness", command=command, ready=answers(port, "/vkey"), **_python())
+
+
+def _executor_answers() -> bool:
+    client = ExecutorClient(settings.EXECUTOR_SOCKET, timeout=5)
+    try:
+        client.status()
+    except ExecutorUnavailable:
+        return False
+    return True
+
+
+def _worker_answers() -> bool:
+    from config.celery import app  # the worker's broker need not be up when this module loads
+
+    return bool(app.control.ping(timeout=0.5))
+
+
+def servers() -> list[Program]:
+    """Return every process of ours but the witness."""
+    beat_file = str(settings.DATA / "celerybeat-schedule")
+    python = _python()
+    head = settings.LEDGER_DIR / "checkpoint"
+    return [
+        Program(name="sequencer", command=_manage("sequencer"), ready=head.exists, **python),
+        Program(name="executor", command=_manage("executor"), ready=_executor_answers, **python),
+        Program(
+            name="web",
+            command=_manage("serve"),
+            ready=answers(settings.PORT, "/readyz"),
+            **python,
+        ),
+        Program(
+            name="worker",
+            command=_celery(
+                *("worker", "--pool", "threads", "--concurrency", "4", "--without-gossip"),
+                *("--without-mingle", "--queues", "executions,replays,housekeeping"),
+                *("--loglevel", "WARNING", "--hostname", "worker@localhost"),
+            ),
+            ready=_worker_answers,
+            **python,
+        ),
+        Program(
+            name="beat",
+            command=_celery("beat", "--schedule", beat_file, "--loglevel", "WARNING"),
+            ready=lambda: True,
+            **python,
+        ),
+    ]
+
+
+def _python() -> dict[str, dict[str, str]]:
+    root = str(Path(MANAGE).parent)
+    changes = {"PYTHONPATH": root, "PORT": str(settings.PORT), "PYTHONUNBUFFERED": "1"}
+    return {"environment": embedded.child_environment(settings.DATA) | changes}

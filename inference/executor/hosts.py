@@ -1,0 +1,277 @@
+"""One model process of the portable runtime, seen from the supervisor.
+
+Whatever it answers is checked like a stranger's: the models it runs are strangers. It is given T
+seconds; it ends the thread itself then, and the supervisor ends the process half a second later.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from socket import MSG_DONTWAIT, MSG_PEEK, socket
+from typing import Any
+
+from assay.errors import FormatError
+from assay.tensors import Tensor, check_tensor
+from inference.executor.limits import BOOT_S, GRACE_S, THREAD_BYTES, pages_for
+from inference.executor.protocol import (
+    MAX_TENSOR_BYTES,
+    CallerGone,
+    DeadlinePassed,
+    Frame,
+    ProtocolError,
+    send,
+)
+from inference.executor.spawn import Child, Jail, Spawner
+from inference.executor.values import Value, parse_tensors, parse_values
+
+SCRIPT = Path(__file__).parent / "portable" / "host.mjs"
+_SYSTEM = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache")
+_DEVICES = ("/dev/null", "/dev/urandom")
+
+
+class HostDied(Exception):  # noqa: N818 (an event, named as it is reported)
+    """The process went away, or was ended because it lied or (`late`) would not stop."""
+
+    def __init__(self, reason: str, *, late: bool = False) -> None:
+        super().__init__(reason)
+        self.late = late
+
+
+class ModelError(Exception):
+    """The model process refused: `code` is failed, memory, deadline or stopped."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelBytes:
+    """What is loaded: the graph, and the external files by the path that the graph uses."""
+
+    key: str
+    graph: bytes
+    external: tuple[tuple[str, bytes], ...] = ()
+
+    @property
+    def size(self) -> int:
+        """All bytes together."""
+        return len(self.graph) + sum(len(data) for _, data in self.external)
+
+    @property
+    def cost(self) -> int:
+        """What it takes in a process, in bytes, about: a thread, the bytes twice, a copy to run."""
+        return THREAD_BYTES + 3 * self.size
+
+
+@dataclass(slots=True, kw_only=True)
+class Loaded:
+    """A model in a process: its signature, what it costs in bytes, how often it ran."""
+
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+    cost: int
+    runs: int = 0
+    memory: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """What a model process executes: node, the host script, and the folder of the runtime."""
+
+    node: Path
+    folder: Path
+    script: Path = SCRIPT
+
+    def command(self) -> list[str]:
+        """Return the command line."""
+        return [
+            str(self.node),
+            "--permission",
+            f"--allow-fs-read={self.folder}/*",
+            f"--allow-fs-read={self.script.parent}/*",
+            "--allow-worker",
+            "--disable-warning=SecurityWarning",
+            str(self.script),
+            str(self.folder),
+        ]
+
+    def jail(self, cpu_s: int | None = None) -> Jail:
+        """Return its jail: it reads its program, the runtime and the system's libraries."""
+        system = tuple(Path(name) for name in (*_SYSTEM, *_DEVICES))
+        return Jail(cpu_s=cpu_s, readable=(self.node, self.script.parent, self.folder, *system))
+
+
+class Host:
+    """A model process that answered it is ready. One request at a time; not thread-safe."""
+
+    def __init__(self, child: Child) -> None:
+        self.child = child
+        self.models: OrderedDict[str, Loaded] = OrderedDict()  # least recently used first
+        self.warm: tuple[str, ...] = ()  # the keys of `models` when it was last idle
+        self.busy = False
+        self.served = 0
+
+    @classmethod
+    def start(cls, spawner: Spawner, program: Program, cpu_s: int | None = None) -> Host:
+        """Start a process and wait until it is ready.
+
+        Raises:
+            HostDied: it was not within 20 s.
+            OSError: it cannot be started at all.
+        """
+        host = cls(spawner.start(program.command(), program.jail(cpu_s)))
+        answer = host._receive(time.monotonic() + BOOT_S, 0, None)
+        if answer.header != {"ready": True}:
+            raise host._end("it did not say that it is ready")
+        return host
+
+    @property
+    def used(self) -> int:
+        """The cost in bytes of what is loaded."""
+        return sum(model.cost for model in self.models.values())
+
+    @property
+    def gone(self) -> bool:
+        """Whether an idle process has ended, or speaks without being asked."""
+        try:
+            self.child.connection.recv(1, MSG_PEEK | MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        self.child.process.kill()
+        return True
+
+    def load(self, model: ModelBytes, deadline: float, caller: socket | None = None) -> Loaded:
+        """Load a model; `deadline` is on the monotonic clock.
+
+        Raises:
+            ModelError: the runtime refused it, or met its time or memory.
+            HostDied: the process is gone.
+            CallerGone: nobody waits any more; the thread was ended.
+        """
+        header = {
+            "op": "load",
+            "key": model.key,
+            "graph_size": len(model.graph),
+            "external": [{"path": path, "size": len(data)} for path, data in model.external],
+            "pages": pages_for(model.size),
+        }
+        parts = (model.graph, *(data for _, data in model.external))
+        answer = self._ask(header, parts, deadline, caller)
+        try:
+            loaded = Loaded(
+                inputs=parse_values(answer.header.get("inputs"), "inputs"),
+                outputs=parse_values(answer.header.get("outputs"), "outputs"),
+                cost=model.cost,
+            )
+        except FormatError as error:
+            raise self._end(str(error)) from error
+        self.models[model.key] = loaded
+        return loaded
+
+    def run(
+        self,
+        key: str,
+        inputs: Sequence[Tensor],
+        outputs: Sequence[str],
+        deadline: float,
+        caller: socket | None = None,
+    ) -> list[Tensor]:
+        """Run a loaded model and return the tensors named `outputs`, in that order.
+
+        Raises:
+            ModelError, HostDied, CallerGone: as `load`.
+        """
+        header = {
+            "op": "run",
+            "key": key,
+            "inputs": [{**item.header(), "size": len(item.data)} for item in inputs],
+            "outputs": list(outputs),
+        }
+        answer = self._ask(header, [item.data for item in inputs], deadline, caller)
+        loaded = self.models[key]
+        declared = {value.name: value.datatype for value in loaded.outputs}
+        try:
+            tensors = parse_tensors(answer.header.get("outputs"), answer.tail, "outputs")
+            for name, tensor in zip(outputs, tensors, strict=True):
+                if (tensor.name, tensor.datatype) != (name, declared[name]):
+                    raise FormatError("another output than was asked for", name)
+                check_tensor(tensor)
+        except (FormatError, ValueError) as error:
+            raise self._end(f"it answered what cannot be: {error}") from error
+        memory = answer.header.get("memory")
+        loaded.memory = memory if isinstance(memory, int) else 0
+        loaded.runs += 1
+        self.served += 1
+        self.models.move_to_end(key)
+        return tensors
+
+    def drop(self, key: str) -> None:
+        """Unload a model.
+
+        Raises:
+            HostDied: the process is gone.
+        """
+        self.models.pop(key, None)
+        try:
+            send(self.child.connection, Frame(header={"op": "drop", "key": key}))
+        except ProtocolError as error:
+            raise self._end(str(error)) from error
+        self._receive(time.monotonic() + BOOT_S, 0, None)
+
+    def _ask(
+        self, header: dict[str, Any], parts: Sequence[bytes], deadline: float, caller: socket | None
+    ) -> Frame:
+        left = max(deadline - time.monotonic(), 0.0)
+        frame = Frame(header={**header, "deadline_ms": round(left * 1000) or 1}, parts=parts)
+        try:
+            send(self.child.connection, frame)
+            answer = self._receive(deadline + GRACE_S, MAX_TENSOR_BYTES, caller)
+        except ProtocolError as error:
+            raise self._end(str(error)) from error
+        except CallerGone:
+            self._stop()
+            self.models.pop(header["key"], None)
+            raise
+        if answer.header.get("gone") is True:
+            self.models.pop(header["key"], None)
+        fault = answer.header.get("error")
+        if isinstance(fault, dict):
+            raise ModelError(str(fault.get("code")), printable(fault.get("message", "")))
+        return answer
+
+    def _stop(self) -> None:
+        """End the request under way; the process survives if it obeys within the grace."""
+        try:
+            send(self.child.connection, Frame(header={"op": "stop"}))
+            self._receive(time.monotonic() + GRACE_S, MAX_TENSOR_BYTES, None)
+        except (ProtocolError, HostDied):
+            self.child.kill()
+
+    def _receive(self, deadline: float, limit: int, caller: socket | None) -> Frame:
+        stream = self.child.stream
+        stream.deadline, stream.caller = deadline, caller
+        try:
+            return stream.frame(limit)
+        except (ProtocolError, DeadlinePassed) as error:
+            late = isinstance(error, DeadlinePassed)
+            reason = "it did not answer in time" if late else str(error)
+            raise self._end(reason, late=late) from error
+
+    def _end(self, reason: str, *, late: bool = False) -> HostDied:
+        self.child.kill()
+        self.models.clear()
+        return HostDied(reason, late=late)
+
+
+def printable(text: object) -> str:
+    """Return a stranger's text for people: one line, no control characters, at most 1,000 letters."""
+    words = "".join(letter if letter.isprintable() else " " for letter in str(text)[:4_000])
+    return " ".join(words.split())[:1_000]

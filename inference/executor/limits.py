@@ -1,0 +1,34 @@
+"""The executor's constants: what a model process may use, and for how long."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MIB = 2**20
+PAGE_BYTES = 2**16  # of WebAssembly
+MAX_PAGES = 2**16
+LOAD_MEMORY = 2**30
+THREAD_BYTES = 64 * MIB  # what a worker thread costs beside its model
+GRACE_S = 0.5  # between the end of the thread and the end of the process
+BOOT_S = 20.0
+SLOT_WAIT_S = 2.0
+WAITING_PER_SLOT = 4
+BACKOFF_S, MAX_BACKOFF_S = 0.1, 30.0
+DEATHS, DEATHS_WINDOW_S = 3, 600.0
+RECYCLE_RUNS = 1_000
+RECYCLE_BYTES = 512 * MIB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What the command line may change: seconds, and bytes of all loaded models together."""
+
+    load_s: float = 40.0
+    load_cpu_s: int = 20
+    trial_s: float = 20.0
+    memory_bytes: int = 2**30
+
+
+def pages_for(model_bytes: int) -> int:
+    """Return the cap of a model's WebAssembly memory in pages: 1 GiB and 3 times its bytes."""
+    return min(MAX_PAGES, -(-(LOAD_MEMORY + 3 * model_bytes) // PAGE_BYTES))
