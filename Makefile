@@ -13,9 +13,8 @@ run: $(VENV)/.server static/vendor/.stamp
 	@$(BIN)/python manage.py up
 
 test: $(VENV)/.dev static/vendor/.stamp
-	@$(BIN)/python -m coverage erase
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not browser" $(ARGS)
 	@$(NODE)/node --test --test-reporter=dot "tests/js/*.test.mjs"
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not browser" $(ARGS)
 
 e2e: $(VENV)/.dev static/vendor/.stamp
 	@$(BIN)/python -m pytest -m browser -p no:randomly $(ARGS)

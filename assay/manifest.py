@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from assay.canonical import as_list, as_object, as_text, canonical_json
+from assay.canonical import as_list, as_object, as_text, canonical_json, parse_json
 from assay.digests import parse_hex, sha256_hex
 from assay.errors import FormatError, VerificationError
 from assay.limits import LIMITS
@@ -181,6 +181,21 @@ def check_path(name: str, path: str = "") -> None:
             raise FormatError(f"the path {name!r} holds the segment {segment!r}", path)
         if len(segment.encode("utf-8")) > LIMITS.path_segment:
             raise FormatError(f"a segment is longer than {LIMITS.path_segment} bytes", path)
+
+
+def parse_manifest(data: bytes) -> Manifest:
+    """Return the manifest whose digest is the SHA-256 of `data`: its RFC 8785 form.
+
+    Raises:
+        FormatError: not an array of resources, or another spelling of one.
+    """
+    items = as_list(parse_json(data, path="manifest"), "manifest")
+    manifest = Manifest(
+        resources=tuple(_parse_resource(item, f"[{index}]") for index, item in enumerate(items))
+    )
+    if canonical_json(manifest.to_list()) != data:
+        raise FormatError("is not in RFC 8785 form", "manifest")
+    return manifest
 
 
 def parse_oms(statement: OmsStatement) -> Manifest:

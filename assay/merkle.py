@@ -34,7 +34,6 @@ class HashReader(Protocol):
         The subtree holds the leaves from `index` · 2^`level` on. Raises `UnavailableError` when
         the hash cannot be had.
         """
-        ...  # pragma: no cover
 
 
 def leaf_hash(entry: bytes) -> bytes:

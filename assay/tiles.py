@@ -177,7 +177,6 @@ class TileSource(Protocol):
 
     def tile(self, tile: Tile) -> bytes:
         """Return the bytes of `tile`; raises `UnavailableError` when it cannot be had."""
-        ...  # pragma: no cover
 
 
 class TileReader:

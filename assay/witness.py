@@ -47,14 +47,12 @@ class WitnessStore(Protocol):
 
     def load(self, origin: str) -> WitnessState | None:
         """Return the state of `origin`, None when nothing was ever cosigned for it."""
-        ...  # pragma: no cover
 
     def swap(self, origin: str, old: WitnessState | None, new: WitnessState, note: bytes) -> bool:
         """Replace the state `old` by `new` and keep `note`, atomically and durably.
 
         Returns False, and changes nothing, when the state is not `old` any more.
         """
-        ...  # pragma: no cover
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

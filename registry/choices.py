@@ -23,6 +23,7 @@ class UploadState(models.TextChoices):
     """Where an upload stands; `stored` and `failed` are final."""
 
     OPEN = "open", "waiting for parts"
+    JOINING = "joining", "all parts are here and being checked"
     STORED = "stored", "stored"
     FAILED = "failed", "failed"
 

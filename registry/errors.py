@@ -130,3 +130,10 @@ class NotReleasedError(RegistryError):
 
     code = "not_released"
     status = 409
+
+
+class LengthRequiredError(RegistryError):
+    """The body has no Content-Length."""
+
+    code = "length_required"
+    status = 411

@@ -100,6 +100,7 @@ function write(bytes) {
   }
 }
 
+console.log = console.error; // stdout carries the answer and nothing else
 const whole = readFileSync(0);
 const end = whole.indexOf(0x0a);
 let offset = end + 1;

@@ -157,6 +157,15 @@ def test_a_policy_that_no_file_can_hold_is_not_written() -> None:
                 quorum="a",
             )
         )
+    with pytest.raises(FormatError, match="no file says"):
+        render_policy(
+            TlogPolicy(
+                logs=(PolicyKey(vkey=public(0, ED25519), url="https://x "),),
+                witnesses={},
+                groups={},
+                quorum="none",
+            )
+        )
     late = {
         "outer": Group(threshold=1, members=("inner",)),
         "inner": Group(threshold=1, members=("a",)),

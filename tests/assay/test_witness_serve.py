@@ -81,6 +81,8 @@ def running(folder: Path) -> Iterator[Running]:
             connection = http.client.HTTPConnection(address, timeout=20)
             yield Running(process, connection)
             connection.close()
+            process.terminate()
+            process.wait(timeout=20)
         finally:
             process.kill()
             process.wait(timeout=20)

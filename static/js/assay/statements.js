@@ -84,7 +84,7 @@ export function cardStatement({ observed, model, revision, manifest, metadata },
  * @throws {FormatError} a field that the verifier would refuse
  */
 export async function keyStatement({ observed, owner }, spki) {
-  return statement(KEY, [{ name: KEY_SUBJECT, sha256: await sha256Hex(spki) }], {
+  return statement(KEY, [{ name: "", sha256: await sha256Hex(spki) }], {
     observed: readObserved(observed),
     action: "register",
     owner: readText(owner, "predicate.owner"),
@@ -94,13 +94,11 @@ export async function keyStatement({ observed, owner }, spki) {
   });
 }
 
-const KEY_SUBJECT = "publicKey";
-
 function statement(predicateType, subjects, predicate) {
   if (subjects.length === 0) throw new FormatError("a statement has a subject", "subject");
   const subject = subjects.map(({ name, sha256 }, index) => {
     parseHex(sha256, `subject[${index}].digest.sha256`);
-    return { name, digest: { sha256 } };
+    return name ? { name, digest: { sha256 } } : { digest: { sha256 } };
   });
   return canonicalJson({ _type: STATEMENT_TYPE, subject, predicateType, predicate });
 }

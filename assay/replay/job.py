@@ -1,0 +1,39 @@
+"""What a replay needs, and who runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from assay.statements import Runtime
+from assay.tensors import Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """The bytes of an execution: the graph, its external data by location, and input.tensors."""
+
+    graph: bytes
+    input: bytes
+    external: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One run: graph, external data by the location the graph names, inputs, runtime options."""
+
+    runtime: Runtime
+    graph: bytes
+    external: Mapping[str, bytes]
+    inputs: Sequence[Tensor]
+
+
+class Runner(Protocol):
+    """Something that runs a graph under exactly the runtime of the job."""
+
+    def run(self, job: Job) -> list[Tensor]:
+        """Return every output of the graph.
+
+        Raises `UnavailableError` when the job could not be run to its end.
+        """

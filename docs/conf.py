@@ -1,0 +1,14 @@
+"""Sphinx: `make docs`."""
+
+from __future__ import annotations
+
+project = "Assay"
+author = "The Assay maintainers"
+copyright = "The Assay maintainers, Apache-2.0"
+extensions = ["myst_parser", "sphinx.ext.doctest"]
+source_suffix = {".md": "markdown"}
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = "Assay"
+myst_heading_anchors = 3
+myst_enable_extensions = ["deflist"]

@@ -1,0 +1,1 @@
+"""Request, run, queue: what happens to an execution, one transaction each."""

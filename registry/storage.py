@@ -1,0 +1,246 @@
+"""Blobs: bytes under their SHA-256, behind four methods over Django's storage named `blobs`.
+
+The rules:
+
+1. A blob's address is its content: `ab/cd/<sha256>`. What a client calls a file touches no path.
+2. Bytes are hashed while they stream to a temporary file (SHA-256, and Git's SHA-1 over
+   `"blob " + size + NUL + content`); no file is ever whole in memory.
+3. A declared digest is compared before anything is visible. A mismatch leaves nothing behind.
+
+Order of writes on a local folder, and what a crash costs after each:
+
+    a. temporary file written            a stray file in `tmp/`, removed by `sweep`
+    b. fsync of the file                 the same
+    c. rename to the address             COMMIT POINT: whole, or not there at all
+    d. fsync of the folder               the rename may be lost with the machine: as after b
+
+Only after (d) does `put` return, and only then is a row written that names the blob. Recovery is
+the normal path: put the same bytes again. The rename replaces an older file of the same digest, so
+a damaged one is healed by the next upload. On another storage (S3) the temporary file is local, and
+the commit point is the storage's own `save`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import secrets
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from django.conf import settings
+from django.core.files import File
+from django.core.files.storage import FileSystemStorage, Storage, storages
+
+from registry.errors import DigestMismatchError, InvalidInputError, UnknownFileError
+
+CHUNK = 2**20
+_STRAY_S = 24 * 3600
+_HEX = re.compile(r"[0-9a-f]{64}")
+Source = bytes | BinaryIO | Iterable[bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredBlob:
+    """What is stored: hex SHA-256, size in bytes, and Git's hex SHA-1 of the same bytes."""
+
+    sha256: str
+    size: int
+    git_sha1: str
+
+
+def read_chunks(stream: BinaryIO) -> Iterator[bytes]:
+    """Yield what is left of `stream` in pieces of at most 1 MiB."""
+    while chunk := stream.read(CHUNK):
+        yield chunk
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in `folder` durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(folder: Path) -> None:
+    """Make `folder` and its missing parents durably."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)
+
+
+class TemporaryFile:
+    """A new file that is renamed into place or removed: `with TemporaryFile(folder) as file`."""
+
+    def __init__(self, folder: Path) -> None:
+        make_folder(folder)
+        self.path = folder / f".{secrets.token_hex(12)}"
+
+    def __enter__(self) -> TemporaryFile:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        self.file = os.fdopen(os.open(self.path, flags, 0o600), "wb")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+        self.path.unlink(missing_ok=True)
+
+    def rename(self, target: Path, mode: int | None = None) -> None:
+        """Make the bytes durable, then visible as `target` in the same file system."""
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        if mode is not None:
+            os.fchmod(self.file.fileno(), mode)
+        make_folder(target.parent)
+        os.replace(self.path, target)  # noqa: PTH105 (the system call named in the docstring)
+        sync_folder(target.parent)
+
+
+def _path(sha256: str) -> str:
+    if _HEX.fullmatch(sha256) is None:
+        raise UnknownFileError("A digest is 64 lower-case hex digits.", sha256=sha256[:80])
+    return f"{sha256[:2]}/{sha256[2:4]}/{sha256}"
+
+
+def _as_chunks(source: Source) -> tuple[Iterable[bytes], int | None]:
+    """Return the pieces of `source` and its size where that can be known beforehand."""
+    if isinstance(source, bytes):
+        return (source,), len(source)
+    if not hasattr(source, "read"):
+        return source, None
+    stream = cast(BinaryIO, source)
+    size = None
+    if stream.seekable():
+        here = stream.tell()
+        size = stream.seek(0, os.SEEK_END) - here
+        stream.seek(here)
+    return read_chunks(stream), size
+
+
+class Blobs:
+    """The blob storage. `put` is durable when it returns; `open` gives a seekable stream."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        # Anything but a plain folder decides itself what a finished write is.
+        self._folder = Path(storage.location) if isinstance(storage, FileSystemStorage) else None
+
+    def put(
+        self, source: Source, expected_sha256: str | None = None, *, size: int | None = None
+    ) -> StoredBlob:
+        """Store `source` (bytes, a binary stream, or chunks) under its SHA-256.
+
+        `size` may be given for chunks whose total is known; without it Git's SHA-1, which starts
+        with the size, costs a second reading of the temporary file.
+
+        Raises:
+            DigestMismatchError: the bytes do not hash to `expected_sha256`; nothing is stored.
+            InvalidInputError: there are more or fewer bytes than `size`; nothing is stored.
+        """
+        chunks, known = _as_chunks(source)
+        size = known if size is None else size
+        with TemporaryFile(self._temporary()) as temporary:
+            stored = _write(chunks, temporary, size)
+            if expected_sha256 is not None and stored.sha256 != expected_sha256:
+                raise DigestMismatchError(
+                    "The bytes are not those that were declared.",
+                    expected=expected_sha256,
+                    found=stored.sha256,
+                )
+            self._publish(temporary, stored.sha256)
+        return stored
+
+    def open(self, sha256: str) -> BinaryIO:
+        """Return a binary stream of the blob.
+
+        Raises:
+            UnknownFileError: there is none.
+        """
+        try:
+            file = self._storage.open(_path(sha256), "rb")
+        except FileNotFoundError:
+            raise UnknownFileError("No content has this digest.", sha256=sha256) from None
+        return cast(BinaryIO, file)
+
+    def exists(self, sha256: str) -> bool:
+        """Tell whether the blob is stored."""
+        return self._storage.exists(_path(sha256))
+
+    def delete(self, sha256: str) -> None:
+        """Remove the blob; nothing happens when there is none."""
+        self._storage.delete(_path(sha256))
+
+    def sweep(self) -> int:
+        """Remove temporary files that a crash left more than a day ago; return how many."""
+        return sweep_strays(self._temporary())
+
+    def _temporary(self) -> Path:
+        if self._folder is not None:
+            return self._folder / "tmp"
+        return Path(settings.UPLOADS_DIR) / "tmp"
+
+    def _publish(self, temporary: TemporaryFile, sha256: str) -> None:
+        name = _path(sha256)
+        if self._folder is not None:
+            mode = getattr(self._storage, "file_permissions_mode", None)
+            temporary.rename(self._folder / name, mode)
+            return
+        if self._storage.exists(name):
+            return
+        temporary.file.flush()
+        with temporary.path.open("rb") as stream:
+            saved = self._storage.save(name, File(stream))
+        if saved != name:  # somebody stored the same bytes meanwhile, and this is a second copy
+            self._storage.delete(saved)
+
+
+def sweep_strays(folder: Path) -> int:
+    """Remove hidden files in `folder` that are older than a day; return how many."""
+    removed = 0
+    for path in folder.glob(".*"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > _STRAY_S:
+                path.unlink()
+                removed += 1
+    return removed
+
+
+def _write(chunks: Iterable[bytes], temporary: TemporaryFile, size: int | None) -> StoredBlob:
+    sha256, git, written = hashlib.sha256(), _git_state(size or 0), 0
+    for chunk in chunks:
+        sha256.update(chunk)
+        git.update(chunk)
+        temporary.file.write(chunk)
+        written += len(chunk)
+        if size is not None and written > size:
+            break
+    if size is not None and written != size:
+        raise InvalidInputError(
+            "The content has another length than it should.", expected=size, found=written
+        )
+    if size is None and written:
+        temporary.file.flush()
+        git = _git_state(written)
+        with temporary.path.open("rb") as stream:
+            for chunk in read_chunks(stream):
+                git.update(chunk)
+    return StoredBlob(sha256=sha256.hexdigest(), size=written, git_sha1=git.hexdigest())
+
+
+def _git_state(size: int) -> hashlib._Hash:
+    # Git's name for the file, which stock clients recompute; nothing here relies on its strength.
+    return hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
+
+
+def blobs() -> Blobs:
+    """Return the blob storage that the settings name."""
+    return Blobs(storages["blobs"])

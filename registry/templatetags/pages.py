@@ -1,0 +1,69 @@
+"""What templates need beside Django's own filters: digests, sizes, shapes, times."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from django import template
+from django.forms import BoundField, CheckboxInput
+from django.utils.safestring import SafeString, mark_safe
+
+register = template.Library()
+
+
+@register.filter
+def groups(value: str, width: int) -> list[str]:
+    """Return `value` in pieces of `width` characters, so that people can compare them."""
+    text = str(value)
+    return [text[i : i + width] for i in range(0, len(text), width)]
+
+
+@register.filter(name="hex")
+def to_hex(value: bytes | memoryview | str) -> str:
+    """Return bytes as lower-case hex; text stays as it is."""
+    return value if isinstance(value, str) else bytes(value).hex()
+
+
+@register.filter
+def filesize(size: int | None) -> str:
+    """Return a size in bytes as people read it: `17 B`, `1.4 MB` (powers of 1000)."""
+    if size is None:
+        return ""
+    amount = float(size)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 1000:
+            return f"{size} B" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} TB"
+
+
+@register.filter
+def shape(dimensions: Sequence[Any] | None) -> str:
+    """Return a tensor's shape, unknown dimensions as `?`; a scalar is `scalar`."""
+    if dimensions is None:
+        return "unknown"
+    words = ["?" if d is None or d in (-1, "") else str(d) for d in dimensions]
+    return " × ".join(words) or "scalar"
+
+
+@register.filter
+def rfc3339(moment: datetime) -> str:
+    """Return an instant as RFC 3339 in UTC, to the second."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@register.filter
+def is_checkbox(field: BoundField) -> bool:
+    """Return whether the field is one box to tick, whose label stands behind it."""
+    return isinstance(field.field.widget, CheckboxInput)
+
+
+@register.simple_tag(takes_context=True)
+def current(context: template.Context, prefix: str) -> SafeString:
+    """Return the attribute that marks a link whose address the page's own begins with."""
+    request = context.get("request")
+    here = request is not None and request.path.startswith(prefix)
+    # A constant without a word from outside.
+    return mark_safe(' aria-current="true"' if here else "")  # noqa: S308
