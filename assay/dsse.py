@@ -173,10 +173,9 @@ def check_der(signature: bytes, path: str = "") -> None:
         r, s = utils.decode_dss_signature(signature)
     except ValueError as error:
         raise FormatError("the signature is not DER", path) from error
-    if not (0 < r < P256_ORDER and 0 < s < P256_ORDER):
-        raise FormatError("the signature holds a number that P-256 does not have", path)
-    if utils.encode_dss_signature(r, s) != signature:
-        raise FormatError("the signature is not strict DER", path)
+    in_range = 0 < r < P256_ORDER and 0 < s < P256_ORDER
+    if not in_range or utils.encode_dss_signature(r, s) != signature:
+        raise FormatError("the signature is not strict DER of two numbers that P-256 has", path)
 
 
 def raw_to_der(raw: bytes) -> bytes:

@@ -6,14 +6,16 @@ import http.client
 import signal
 import socket
 import sys
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
 from django.conf import settings
-from inference.client import ExecutorClient, ExecutorUnavailable
 
+from assay.policy import parse_policy
 from config import embedded
 from config.supervise import Program
+from inference.client import ExecutorClient, ExecutorUnavailable
 
 MANAGE = str(Path(__file__).resolve().parent.parent / "manage.py")
 WITNESS_NAME = "local-witness"
@@ -86,6 +88,24 @@ def witness(port: int, log_vkey: str) -> Program:
         *("--log", log_vkey, "--name", WITNESS_NAME, "--port", str(port)),
     ]
     return Program(name="witness", command=command, ready=answers(port, "/vkey"), **_python())
+
+
+def write_policy(port: int, log_vkey: str) -> None:
+    """Write the tlog-policy of an embedded Assay: this log, and the witness that runs beside it.
+
+    An operator who names other witnesses sets `WITNESS_POLICY`; that file is left alone.
+    """
+    ours = settings.DATA / "witness-policy.txt"
+    if ours != settings.WITNESS_POLICY:
+        return
+    url = f"http://127.0.0.1:{port}"
+    with urllib.request.urlopen(f"{url}/vkey", timeout=5) as answer:  # noqa: S310 (our own child)
+        vkey = answer.read().decode("ascii").strip()
+    text = f"log {log_vkey} {settings.LEDGER_URL}\nwitness local {vkey} {url}\nquorum local\n"
+    parse_policy(text)
+    draft = ours.with_suffix(".new")
+    draft.write_text(text, encoding="ascii")
+    draft.replace(ours)
 
 
 def _executor_answers() -> bool:

@@ -5,7 +5,11 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import include, path
 
+from config import pages
+
 urlpatterns = [
+    path("", pages.home, name="home"),
+    path("status/", pages.status, name="status"),
     path("admin/", admin.site.urls),
     path("accounts/", include("allauth.urls")),
     path("api/v1/", include("config.urls_api")),
@@ -13,3 +17,8 @@ urlpatterns = [
     path("", include("inference.urls")),
     path("", include("registry.urls")),
 ]
+
+handler400 = "config.error_pages.bad_request"
+handler403 = "config.error_pages.permission_denied"
+handler404 = "config.error_pages.not_found"
+handler500 = "config.error_pages.server_error"

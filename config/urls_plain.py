@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from config import health
+from config import health, wellknown
+
+_PINNED = ".well-known/assay/"
 
 urlpatterns = [
     path("v2", include("inference.oip.urls")),
     path("log/", include("ledger.urls_log")),
+    path(f"{_PINNED}trusted_root.json", wellknown.trusted_root),
+    path(f"{_PINNED}signing_config.json", wellknown.signing_config),
+    path(f"{_PINNED}witness-policy.txt", wellknown.witness_policy),
+    path(f"{_PINNED}log.vkey", wellknown.log_vkey),
+    path(f"{_PINNED}keys.json", wellknown.keys),
+    path(f"{_PINNED}runtimes.json", wellknown.runtimes),
+    path("runtimes/<str:digest>/<str:name>", wellknown.runtime_file),
+    path("sha256/<str:sha256>", wellknown.blob),
     path("healthz", health.live),
     path("readyz", health.ready),
 ]

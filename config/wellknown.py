@@ -1,1 +1,148 @@
-"""What an auditor pins."""
+"""What an auditor pins, and the public bytes that a replay needs, under fixed addresses.
+
+- `/.well-known/assay/trusted_root.json`, `signing_config.json`: for stock Sigstore clients;
+- `/.well-known/assay/witness-policy.txt`, `log.vkey`: C2SP's forms of the same trust;
+- `/.well-known/assay/keys.json`, `runtimes.json`: the registered keys, the runtimes in use;
+- `/runtimes/<digest>/<name>`: a file of a runtime; `/sha256/<hex>`: public content by digest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache, wraps
+from pathlib import Path
+
+from django.conf import settings
+from django.http import FileResponse, HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
+from django.views.decorators.http import require_safe
+
+from assay.canonical import canonical_json
+from assay.dsse import PublicKey
+from assay.errors import UnavailableError
+from assay.statements import Runtime
+from config.api import describe, json_problem
+from inference.executor.runtime import load_runtime
+from ledger import services as ledger
+from ledger.errors import LedgerError
+from registry import selectors
+from registry.errors import RegistryError
+from registry.models import Key
+from registry.storage import blobs
+
+JSON = "application/json"
+TEXT = "text/plain; charset=utf-8"
+FOREVER = "public, max-age=31536000, immutable"
+MINUTE = "public, max-age=60"
+
+
+def _document(content_type: str, make: Callable[[], bytes]) -> Callable[..., HttpResponseBase]:
+    """Return the view of a small document that seldom changes."""
+
+    @require_safe
+    def view(request: HttpRequest) -> HttpResponseBase:
+        try:
+            data = make()
+        except LedgerError as error:
+            return _problem(error)
+        return HttpResponse(data, content_type=content_type, headers={"Cache-Control": MINUTE})
+
+    return view
+
+
+def _problem(error: Exception) -> JsonResponse:
+    problem = describe(error)
+    assert problem is not None  # noqa: S101 (every domain error is described)
+    return json_problem(problem)
+
+
+def _keys() -> bytes:
+    return canonical_json({"keys": [_key(key) for key in selectors.published_keys()]})
+
+
+def _key(key: Key) -> dict[str, object]:
+    revoked = key.revocation.index if key.revocation else None
+    return {
+        "fingerprint": key.fingerprint,
+        "role": key.role,
+        "owner": key.owner.name if key.owner else "",
+        "publicKey": PublicKey(spki=bytes(key.spki)).pem,
+        "index": key.entry.index,
+        **({} if revoked is None else {"revoked": revoked}),
+    }
+
+
+def _vkey_line() -> bytes:
+    return f"{ledger.log_vkey()}\n".encode()
+
+
+trusted_root = _document(JSON, ledger.trusted_root)
+signing_config = _document(JSON, ledger.signing_config)
+witness_policy = _document(TEXT, ledger.witness_policy)
+log_vkey = _document(TEXT, _vkey_line)
+keys = _document(JSON, _keys)
+
+
+# ------------------------------------------------------------------ runtimes
+
+
+@cache
+def _runtime(folder: Path) -> Runtime:
+    """Hash the files of a runtime once; they are named by their version and never change."""
+    return load_runtime(folder)
+
+
+def _known(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """Give a view the portable runtime; 503 where it is not installed."""
+
+    @require_safe
+    @wraps(view)
+    def wrapped(request: HttpRequest, **named: str) -> HttpResponseBase:
+        try:
+            runtime = _runtime(settings.PORTABLE_RUNTIME)
+        except UnavailableError as error:
+            return HttpResponse(f"{error}\n", status=503, content_type=TEXT)
+        return view(request, runtime, **named)
+
+    return wrapped
+
+
+@_known
+def runtimes(request: HttpRequest, runtime: Runtime) -> HttpResponseBase:
+    """Answer the runtimes of this installation, as execution statements name them."""
+    body = canonical_json({"runtimes": [runtime.to_dict()]})
+    return HttpResponse(body, content_type=JSON, headers={"Cache-Control": MINUTE})
+
+
+@_known
+def runtime_file(
+    request: HttpRequest, runtime: Runtime, digest: str, name: str
+) -> HttpResponseBase:
+    """Answer a file of the runtime `digest` (hex)."""
+    if digest != runtime.digest or name not in {file.name for file in runtime.files}:
+        return HttpResponse("no such runtime file\n", status=404, content_type=TEXT)
+    # What a stranger's page or program does with it is theirs; here it is bytes.
+    response = FileResponse(
+        (settings.PORTABLE_RUNTIME / name).open("rb"), content_type="application/octet-stream"
+    )
+    response["Cache-Control"] = FOREVER
+    return response
+
+
+# ------------------------------------------------------------------ content
+
+
+@require_safe
+def blob(request: HttpRequest, sha256: str) -> HttpResponseBase:
+    """Answer content that is public, by its hex SHA-256, to be saved and never shown."""
+    try:
+        found = selectors.public_blob(sha256)
+        stream = blobs().open(found.sha256)
+    except RegistryError as error:
+        return _problem(error)
+    response = FileResponse(stream, content_type="application/octet-stream", as_attachment=True)
+    response["Content-Length"] = str(found.size)
+    response["Content-Security-Policy"] = "sandbox; default-src 'none'"
+    response["ETag"] = f'"{found.sha256}"'
+    response["Cache-Control"] = FOREVER
+    return response

@@ -121,3 +121,10 @@ class StillRunningError(InferenceError):
     code = "still_running"
     status = 409
     retry_after_s = 1
+
+
+class EndedError(InferenceError):
+    """The execution that this key started has ended without an answer."""
+
+    code = "ended"
+    status = 409

@@ -51,3 +51,10 @@ class NotIncludedError(LedgerError):
 
     code = "not_included_yet"
     status = 404
+
+
+class LogDamagedError(LedgerError):
+    """What is stored is not what the log signed; nothing more may be written."""
+
+    code = "log_damaged"
+    status = 500

@@ -14,9 +14,10 @@ from ledger.choices import Kind
 
 
 class Log(models.Model):
-    """One append-only log: its origin, and the head that the sequencer alone moves."""
+    """One append-only log: its origin and key, and the head that the sequencer alone moves."""
 
     origin = models.CharField(max_length=253, unique=True)
+    vkey = models.CharField(max_length=400)
     size = models.BigIntegerField(default=0)
     root = models.BinaryField(max_length=32)
     frozen_at = models.DateTimeField(null=True, blank=True)

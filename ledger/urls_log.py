@@ -1,5 +1,13 @@
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from ledger.views import log
+
+urlpatterns = [
+    path("checkpoint", log.checkpoint),
+    path("tile/<path:path>", log.tile),
+    path("api/v2/checkpoint", log.checkpoint),
+    path("api/v2/tile/<path:path>", log.tile),
+    path("envelopes/<str:digest>", log.envelope),
+]

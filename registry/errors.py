@@ -137,3 +137,10 @@ class LengthRequiredError(RegistryError):
 
     code = "length_required"
     status = 411
+
+
+class NoGraphError(RegistryError):
+    """The release holds no ONNX graph and cannot be run."""
+
+    code = "no_graph"
+    status = 409

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pytest_django import Settings
 
+from tests.flush import flushable
 from tests.people import Person, make_person
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _flushing() -> Iterator[None]:
+    """Let tests that commit be flushed: the ledger's tables refuse TRUNCATE."""
+    with flushable():
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +34,9 @@ def _folders(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     settings.WITNESS_POLICY = tmp_path / "witness-policy.txt"
     settings.BLOBS_DIR = tmp_path / "blobs"
     settings.UPLOADS_DIR = tmp_path / "uploads"
+    settings.STATIC_ROOT = tmp_path / "static"
+    settings.STATIC_ROOT.mkdir()  # WhiteNoise warns about a folder that is missing
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # fast
     settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
     storages: dict[str, dict[str, Any]] = {name: dict(s) for name, s in settings.STORAGES.items()}
     storages["blobs"]["OPTIONS"] = {"location": str(tmp_path / "blobs")}

@@ -15,7 +15,7 @@ The rules:
 from __future__ import annotations
 
 from assay.replay.compare import Difference, differences
-from assay.replay.job import Job, Material, Runner
+from assay.replay.job import Fetch, Job, Material, Runner
 from assay.replay.node import NodeRunner, find_node
 from assay.replay.run import DIVERGED, EXACT, UNRUNNABLE, Replay, replay
 from assay.replay.runtimes import KNOWN_RUNTIMES, files_from_folder, files_from_registry
@@ -27,6 +27,7 @@ __all__ = [
     "KNOWN_RUNTIMES",
     "UNRUNNABLE",
     "Difference",
+    "Fetch",
     "Job",
     "Material",
     "NodeRunner",

@@ -29,6 +29,16 @@ class Job:
     inputs: Sequence[Tensor]
 
 
+class Fetch(Protocol):
+    """Something that gets bytes by URL, as `assay.fetch.fetch` does."""
+
+    def __call__(self, url: str, *, limit: int, timeout_s: float) -> bytes:
+        """Return the body, at most `limit` bytes, within `timeout_s` seconds.
+
+        Raises `UnavailableError` when it cannot be had.
+        """
+
+
 class Runner(Protocol):
     """Something that runs a graph under exactly the runtime of the job."""
 

@@ -37,12 +37,14 @@ def replay(
     runner: Runner,
     *,
     claimed_output: bytes | None = None,
-    salt: bytes | None = None,
+    input_salt: bytes | None = None,
+    output_salt: bytes | None = None,
 ) -> Replay:
     """Run the execution again and compare its output.
 
     `claimed_output` is the `output.tensors` of the receipt, where the reader has it: it tells what
-    differs, and which outputs were asked for. `salt` opens the commitments of a private execution.
+    differs, and which outputs were asked for. The salts open the commitments of a private
+    execution.
 
     Raises:
         MisuseError: a private execution without its salt.
@@ -51,10 +53,10 @@ def replay(
     """
     claimed = predicate.output.sha256
     _check("graph", predicate.graph.sha256, sha256_hex(material.graph))
-    _check("input", predicate.input.sha256, set_value(predicate.input, material.input, salt))
+    _check("input", predicate.input.sha256, set_value(predicate.input, material.input, input_salt))
     wanted = None
     if claimed_output is not None:
-        _check("output", claimed, set_value(predicate.output, claimed_output, salt))
+        _check("output", claimed, set_value(predicate.output, claimed_output, output_salt))
         wanted = decode_tensors(claimed_output)
     job = Job(
         runtime=predicate.runtime,
@@ -67,7 +69,7 @@ def replay(
     except UnavailableError as error:
         return Replay(verdict=UNRUNNABLE, reason=str(error), claimed=claimed)
     output = encode_tensors(tensors)
-    found = set_value(predicate.output, output, salt)
+    found = set_value(predicate.output, output, output_salt)
     if found == claimed:
         reason = "the replayed output has the same bits"
         return Replay(verdict=EXACT, reason=reason, claimed=claimed, found=found, output=output)

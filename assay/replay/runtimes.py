@@ -7,7 +7,7 @@ from pathlib import Path
 
 from assay.digests import sha256_hex
 from assay.errors import FormatError, UnavailableError, VerificationError
-from assay.fetch import fetch
+from assay.replay.sources import Registry
 from assay.statements import Runtime
 
 # Digests over the three files of the published npm package (their raw digests, in name order).
@@ -15,7 +15,6 @@ KNOWN_RUNTIMES = {
     "3b51fdee3c3bca55a8374f7c1f93963eaf5940907ae3387354b33af71550606d": "onnxruntime-web 1.30.0",
 }
 NAMES = ("ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm", "ort.wasm.min.mjs")
-_FILE_BYTES = 64 * 2**20
 
 
 def files_from_folder(runtime: Runtime, folder: Path) -> dict[str, bytes]:
@@ -35,8 +34,8 @@ def files_from_folder(runtime: Runtime, folder: Path) -> dict[str, bytes]:
     return _files(runtime, read)
 
 
-def files_from_registry(runtime: Runtime, base: str) -> dict[str, bytes]:
-    """Return the files of a known runtime from the registry at `base`.
+def files_from_registry(runtime: Runtime, registry: Registry) -> dict[str, bytes]:
+    """Return the files of a known runtime from the registry.
 
     Raises:
         UnavailableError: a runtime that this package does not know, or no answer.
@@ -48,9 +47,7 @@ def files_from_registry(runtime: Runtime, base: str) -> dict[str, bytes]:
             "and its files are programs: get them from a source you trust and name the folder "
             "with --runtime"
         )
-    return _files(
-        runtime, lambda name: fetch(f"{base}/runtimes/{runtime.digest}/{name}", limit=_FILE_BYTES)
-    )
+    return _files(runtime, lambda name: registry.runtime_file(runtime.digest, name))
 
 
 def _files(runtime: Runtime, read: Callable[[str], bytes]) -> dict[str, bytes]:

@@ -8,22 +8,23 @@ from pathlib import Path
 
 from assay.digests import sha256_hex
 from assay.errors import UnavailableError, VerificationError
-from assay.fetch import check_url, fetch
 from assay.limits import LIMITS
 from assay.manifest import Manifest, check_path, parse_manifest
-from assay.replay.job import Material
+from assay.replay.job import Fetch, Material
 from assay.replay.onnx_data import external_locations
 from assay.statements import ExecutionPredicate
 
 _BLOB_BYTES = 2**31 - 1
 _BLOB_S = 600.0
+_RUNTIME_FILE_BYTES = 64 * 2**20
 
 
 class Registry:
     """A registry's blobs and tensors, by HTTP. Every blob is compared with its address."""
 
-    def __init__(self, base: str) -> None:
-        self.base = check_url(base).rstrip("/")
+    def __init__(self, base: str, fetch: Fetch) -> None:
+        self._base = base.rstrip("/")
+        self._fetch = fetch
 
     def blob(self, sha256: str, *, limit: int = _BLOB_BYTES) -> bytes:
         """Return the bytes with this hex SHA-256.
@@ -32,7 +33,7 @@ class Registry:
             UnavailableError: no answer.
             VerificationError: the registry sent other bytes.
         """
-        data = fetch(f"{self.base}/sha256/{sha256}", limit=limit, timeout_s=_BLOB_S)
+        data = self._fetch(f"{self._base}/sha256/{sha256}", limit=limit, timeout_s=_BLOB_S)
         found = sha256_hex(data)
         if found != sha256:
             raise VerificationError("the registry sent another blob", expected=sha256, found=found)
@@ -40,8 +41,13 @@ class Registry:
 
     def tensors(self, execution: str, name: str) -> bytes:
         """Return `input.tensors` or `output.tensors` of an execution, unchecked."""
-        url = f"{self.base}/executions/{execution}/{name}.tensors"
-        return fetch(url, limit=LIMITS.tensor_bytes, timeout_s=_BLOB_S)
+        url = f"{self._base}/executions/{execution}/{name}.tensors"
+        return self._fetch(url, limit=LIMITS.tensor_bytes, timeout_s=_BLOB_S)
+
+    def runtime_file(self, digest: str, name: str) -> bytes:
+        """Return a file of the runtime with this digest, unchecked."""
+        url = f"{self._base}/runtimes/{digest}/{name}"
+        return self._fetch(url, limit=_RUNTIME_FILE_BYTES, timeout_s=_BLOB_S)
 
     def manifest(self, digest: str) -> Manifest:
         """Return the manifest with this digest: its RFC 8785 form is a blob of that address."""

@@ -1,5 +1,11 @@
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from inference.api.views import Cancel, Executions, OneExecution
+
+urlpatterns = [
+    path("executions", Executions.as_view()),
+    path("executions/<uuid:execution>", OneExecution.as_view()),
+    path("executions/<uuid:execution>/cancel", Cancel.as_view()),
+]

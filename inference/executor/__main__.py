@@ -74,9 +74,7 @@ def build(options: argparse.Namespace, spawner: Spawner) -> tuple[Service, list[
         )
         runtime = load_runtime(program.folder)
         programs.append(program)
-        pools[runtime.digest] = Pool(
-            program, runtime, spawner, slots=options.slots, limits=limits
-        )
+        pools[runtime.digest] = Pool(program, runtime, spawner, slots=options.slots, limits=limits)
     layers = spawner.layers(programs[0].jail())
     for name in (name for name, holds in layers.items() if not holds):
         _log.warning("this machine has no %s: a layer of the jail is missing", name)
@@ -97,7 +95,7 @@ def main(arguments: list[str]) -> int:
         service, pools = build(options, spawner)
         server = Server(options.socket, service)
     except (AssayError, OSError) as error:
-        _log.error("%s", error)  # noqa: TRY400 (a message for the operator, no traceback)
+        _log.error("%s", error)
         spawner.close()
         return 1
     for pool in pools:

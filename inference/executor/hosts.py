@@ -6,12 +6,13 @@ seconds; it ends the thread itself then, and the supervisor ends the process hal
 
 from __future__ import annotations
 
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from socket import MSG_DONTWAIT, MSG_PEEK, socket
+from socket import socket
 from typing import Any
 
 from assay.errors import FormatError
@@ -23,11 +24,14 @@ from inference.executor.protocol import (
     DeadlinePassed,
     Frame,
     ProtocolError,
+    is_quiet,
     send,
 )
 from inference.executor.spawn import Child, Jail, Spawner
 from inference.executor.values import Value, parse_tensors, parse_values
 
+_PREFIX = re.compile(r"^.*?ERROR_MESSAGE: ")
+_BUILD_PATH = re.compile(r"/\S*/onnxruntime/(?=\w)")
 SCRIPT = Path(__file__).parent / "portable" / "host.mjs"
 _SYSTEM = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache")
 _DEVICES = ("/dev/null", "/dev/urandom")
@@ -139,12 +143,8 @@ class Host:
     @property
     def gone(self) -> bool:
         """Whether an idle process has ended, or speaks without being asked."""
-        try:
-            self.child.connection.recv(1, MSG_PEEK | MSG_DONTWAIT)
-        except BlockingIOError:
+        if is_quiet(self.child.connection):
             return False
-        except OSError:
-            return True
         self.child.process.kill()
         return True
 
@@ -244,7 +244,7 @@ class Host:
             self.models.pop(header["key"], None)
         fault = answer.header.get("error")
         if isinstance(fault, dict):
-            raise ModelError(str(fault.get("code")), printable(fault.get("message", "")))
+            raise ModelError(str(fault.get("code")), _words(fault.get("message", "")))
         return answer
 
     def _stop(self) -> None:
@@ -271,7 +271,13 @@ class Host:
         return HostDied(reason, late=late)
 
 
+def _words(text: object) -> str:
+    """Return a runtime's message without its prefix and the paths of its build machine."""
+    message = _PREFIX.sub("", printable(text))
+    return _BUILD_PATH.sub("onnxruntime/", message)
+
+
 def printable(text: object) -> str:
-    """Return a stranger's text for people: one line, no control characters, at most 1,000 letters."""
+    """Return a stranger's text for people: one line of at most 1,000 printable letters."""
     words = "".join(letter if letter.isprintable() else " " for letter in str(text)[:4_000])
     return " ".join(words.split())[:1_000]

@@ -91,9 +91,7 @@ def _allow(ruleset: int, path: Path) -> None:
         target = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:
         return  # what is not there needs no permission
-    _libc.syscall(
-        _ADD_RULE, ruleset, _RULE_PATH_BENEATH, struct.pack("<Qi", rights, target), 0
-    )
+    _libc.syscall(_ADD_RULE, ruleset, _RULE_PATH_BENEATH, struct.pack("<Qi", rights, target), 0)
     os.close(target)
 
 

@@ -260,7 +260,8 @@ class Pool:
                 with self._condition:
                     self._hosts[slot] = None
                     self.restarts += 1
-            delay = BACKOFF_S if host is not None and host.served else delay
+            if host is not None and (host.busy or host.served):
+                delay = BACKOFF_S  # it works; what ended it was a model
             self._closing.wait(delay)
             delay = min(delay * 2, MAX_BACKOFF_S)
 
@@ -271,7 +272,7 @@ class Pool:
                 raise UnavailableError(f"the files in {self.program.folder} have changed")
             host = Host.start(self._spawner, self.program)
         except (HostDied, OSError, RuntimeError, UnavailableError) as error:
-            _log.error("a model process does not start: %s", error)  # noqa: TRY400 (no traceback)
+            _log.error("a model process does not start: %s", error)
             return None
         if self._closing.is_set():
             host.child.process.kill()

@@ -180,6 +180,13 @@ class Stream:
         return buffer
 
 
+def is_quiet(connection: socket.socket) -> bool:
+    """Whether an idle connection is open and silent: it neither ended nor speaks out of turn."""
+    poller = select.poll()
+    poller.register(connection, select.POLLIN)
+    return not poller.poll(0)
+
+
 def _short(path: Path) -> tuple[str, int | None]:
     """Return a name of `path` that fits into a socket address, and a descriptor to close after."""
     if len(os.fsencode(path)) <= _PATH_LIMIT:

@@ -95,7 +95,7 @@ class Server:
             return self._service.answer(request, session)
         except (CallerGone, ProtocolError):
             raise
-        except Exception:  # a bug must not cost the connection its answer
+        except Exception:  # noqa: BLE001 (a bug must not cost the connection its answer)
             _log.exception("a request failed")
             return Frame(header=Refusal("internal", "the executor failed").to_header())
 

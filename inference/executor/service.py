@@ -19,7 +19,6 @@ from pathlib import PurePosixPath
 from socket import socket
 from typing import Any
 
-from assay.digests import parse_hex
 from assay.errors import FormatError
 from assay.manifest import Manifest
 from assay.statements import Graph
@@ -101,15 +100,18 @@ class Service:
         if operation is None:
             return _refuse(Refusal("bad_input", "no such operation"))
         try:
-            return operation(request, session)
+            result = operation(request, session)
         except Need as need:
             return Frame(header={"need": [{"sha256": sha256} for sha256 in need.digests]})
         except Refusal as refusal:
-            return _refuse(refusal)
+            result = _refuse(refusal)
         except FormatError as error:
-            return _refuse(Refusal("bad_input", str(error)))
+            result = _refuse(Refusal("bad_input", str(error)))
         except MemoryError:
-            return _refuse(Refusal("internal", "out of memory", retry=True))
+            result = _refuse(Refusal("internal", "out of memory", retry=True))
+        if request.header["op"] != "blob":
+            session.blobs.clear()
+        return result
 
     def status(self, request: Frame, session: Session) -> Frame:
         """Say what runs here."""
@@ -143,13 +145,11 @@ class Service:
     def inspect(self, request: Frame, session: Session) -> Frame:
         """Check an ONNX file."""
         report = self._inspector.inspect(request, session.blobs.get)
-        session.blobs.clear()
         return _ok(**report)
 
     def load(self, request: Frame, session: Session) -> Frame:
         """Warm a model up and say what it takes and gives."""
         loaded = self._pool(request.header).load(self._task(request, _target(request), session))
-        session.blobs.clear()
         return _ok(
             inputs=[value.to_dict() for value in loaded.inputs],
             outputs=[value.to_dict() for value in loaded.outputs],
@@ -173,7 +173,6 @@ class Service:
             return inputs, _output_names(loaded, header.get("outputs"))
 
         ran = pool.run(self._task(request, target, session), prepare)
-        session.blobs.clear()
         outputs = [canonical_nan(tensor) for tensor in ran.outputs]
         digests = Digests.draw(input_digest, tensor_digest(outputs), private=private)
         subjects = Subjects(
@@ -312,12 +311,3 @@ def _ok(**fields: Any) -> Frame:
 
 def _refuse(refusal: Refusal) -> Frame:
     return Frame(header=refusal.to_header())
-
-
-def is_sha256(value: object) -> bool:
-    """Whether `value` is 64 lower-case hex digits."""
-    try:
-        parse_hex(value)
-    except FormatError:
-        return False
-    return True

@@ -8,20 +8,24 @@ nothing else that is open here, and an environment of its own.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from inference.executor.protocol import Stream
 
 JAIL = Path(__file__).parent / "jail.py"
 ROOT = Path(__file__).parents[2]
+_log = logging.getLogger(__name__)
 SEND_S = 10.0  # a child that does not read is not waited for
 ENVIRONMENT = {
     "LANG": "C.UTF-8",
@@ -74,9 +78,11 @@ class Child:
 class Spawner:
     """The one thread that starts processes."""
 
-    def __init__(self, *, verbose: bool = False, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, *, verbose: bool = False, environment: Mapping[str, str] | None = None
+    ) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="spawner")
-        self._errors = None if verbose else subprocess.DEVNULL
+        self._verbose = verbose
         self._environment = {**ENVIRONMENT, **(environment or {})}
 
     def start(self, program: Sequence[str], jail: Jail) -> Child:
@@ -110,10 +116,19 @@ class Spawner:
         with theirs:
             process = subprocess.Popen(  # noqa: S603 (our own launcher; no shell)
                 command,
-                stdin=theirs,
+                stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
-                stderr=self._errors,
+                # Never a file: writing one is forbidden in there.
+                stderr=subprocess.PIPE if self._verbose else subprocess.DEVNULL,
                 env=self._environment,
                 cwd="/",
             )
+        if process.stderr is not None:
+            threading.Thread(target=_show, args=(process.stderr,), daemon=True).start()
         return Child(process=process, connection=ours)
+
+
+def _show(lines: IO[bytes]) -> None:
+    with lines:
+        for line in lines:
+            _log.info("model process: %s", line[:1_000].decode(errors="replace").rstrip())

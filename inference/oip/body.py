@@ -50,7 +50,7 @@ def read_body(request: HttpRequest) -> Body:
 
 
 def _read(request: HttpRequest) -> bytes:
-    """Read exactly Content-Length bytes. (`request.body` has a smaller limit of its own.)"""
+    """Read exactly Content-Length bytes: `request.body` has a smaller limit of its own."""
     limit: int = settings.INFER_MAX_BYTES
     announced = request.META.get("CONTENT_LENGTH", "")
     if request.headers.get("Transfer-Encoding") or not announced:

@@ -1,5 +1,11 @@
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from ledger.api import views
+
+urlpatterns = [
+    path("head", views.HeadView.as_view()),
+    path("entries", views.EntriesView.as_view()),
+    path("entries/<int:index>", views.EntryView.as_view()),
+]

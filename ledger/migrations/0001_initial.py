@@ -26,6 +26,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('origin', models.CharField(max_length=253, unique=True)),
+                ('vkey', models.CharField(max_length=400)),
                 ('size', models.BigIntegerField(default=0)),
                 ('root', models.BinaryField(max_length=32)),
                 ('frozen_at', models.DateTimeField(blank=True, null=True)),

@@ -114,6 +114,18 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name='KeyBackup',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('wrapped', models.BinaryField()),
+                ('salt', models.BinaryField()),
+                ('iterations', models.IntegerField()),
+                ('iv', models.BinaryField()),
+                ('updated_at', models.DateTimeField(auto_now=True)),
+                ('key', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='backup', to='registry.key')),
+            ],
+        ),
+        migrations.CreateModel(
             name='Release',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -202,7 +214,7 @@ class Migration(migrations.Migration):
                 ('sha256', models.CharField(max_length=64)),
                 ('size', models.BigIntegerField()),
                 ('part_size', models.BigIntegerField()),
-                ('state', models.CharField(choices=[('open', 'waiting for parts'), ('stored', 'stored'), ('failed', 'failed')], default='open', max_length=16)),
+                ('state', models.CharField(choices=[('open', 'waiting for parts'), ('joining', 'all parts are here and being checked'), ('stored', 'stored'), ('failed', 'failed')], default='open', max_length=16)),
                 ('error', models.JSONField(blank=True, null=True)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('touched_at', models.DateTimeField(auto_now=True)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from registry.models.audit import AuditEvent
 from registry.models.blob import Blob, Holding, Upload, UploadPart
-from registry.models.key import Key
+from registry.models.key import Key, KeyBackup
 from registry.models.model import Model
 from registry.models.owner import Owner, ReservedName
 from registry.models.release import Alias, AliasMove, Claim, Release
@@ -20,6 +20,7 @@ __all__ = [
     "Claim",
     "Holding",
     "Key",
+    "KeyBackup",
     "Model",
     "Owner",
     "Release",

@@ -28,3 +28,21 @@ class Key(models.Model):
 
     def __str__(self) -> str:
         return self.fingerprint
+
+
+class KeyBackup(models.Model):
+    """A private key wrapped in the owner's browser; without the passphrase it is noise to us.
+
+    `wrapped` is AES-GCM over PKCS#8 with the SPKI as additional data, under a key that PBKDF2 with
+    SHA-256 makes of the passphrase, `salt` and `iterations`; `iv` is 12 bytes.
+    """
+
+    key = models.OneToOneField(Key, on_delete=models.CASCADE, related_name="backup")
+    wrapped = models.BinaryField()
+    salt = models.BinaryField()
+    iterations = models.IntegerField()
+    iv = models.BinaryField()
+    updated_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return self.key_id

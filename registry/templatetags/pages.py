@@ -8,7 +8,8 @@ from typing import Any
 
 from django import template
 from django.forms import BoundField, CheckboxInput
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 register = template.Library()
 
@@ -45,7 +46,7 @@ def shape(dimensions: Sequence[Any] | None) -> str:
     if dimensions is None:
         return "unknown"
     words = ["?" if d is None or d in (-1, "") else str(d) for d in dimensions]
-    return " × ".join(words) or "scalar"
+    return " \N{MULTIPLICATION SIGN} ".join(words) or "scalar"
 
 
 @register.filter
@@ -62,8 +63,21 @@ def is_checkbox(field: BoundField) -> bool:
 
 @register.simple_tag(takes_context=True)
 def current(context: template.Context, prefix: str) -> SafeString:
-    """Return the attribute that marks a link whose address the page's own begins with."""
+    """Return the attribute that marks a link to the part of the site that this page is in."""
     request = context.get("request")
     here = request is not None and request.path.startswith(prefix)
-    # A constant without a word from outside.
-    return mark_safe(' aria-current="true"' if here else "")  # noqa: S308
+    return format_html(' aria-current="{}"', "true") if here else SafeString()
+
+
+@register.simple_tag(takes_context=True)
+def current_page(context: template.Context, address: str) -> SafeString:
+    """Return the attribute that marks a link to this very page."""
+    request = context.get("request")
+    here = request is not None and request.path == address
+    return format_html(' aria-current="{}"', "page") if here else SafeString()
+
+
+@register.simple_tag
+def words(pattern: str, *values: object) -> str:
+    """Return `pattern` with each `{}` filled in: a sentence for another template."""
+    return pattern.format(*values)

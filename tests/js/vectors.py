@@ -1,12 +1,14 @@
-"""What `assay` makes of fixed inputs: `python -m tests.js.vectors` writes it for the browser's tests.
+"""What `assay` makes of fixed inputs, for the tests of the browser's modules.
 
-The modules under `static/js/assay/` must make the same bytes of the same inputs.
+`python -m tests.js.vectors` writes the file. The modules under `static/js/assay/`
+must make the same bytes of the same inputs.
 """
 
 from __future__ import annotations
 
 import struct
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,19 +71,28 @@ def _statement(predicate: Predicate, subjects: list[Subject]) -> dict[str, Any]:
 def _statements(manifest: Manifest, spki: bytes, pem: str) -> dict[str, Any]:
     files = [Subject(name=name, sha256=digest) for name, digest in sorted(_digests().items())]
     card = _digests()["README.md"]
-    release = {
-        "observed": OBSERVED,
-        "model": MODEL,
-        "revision": REVISION,
-        "version": "1.2.0",
-        "manifest": manifest.digest,
-        "card": card,
-        "license": "apache-2.0",
-    }
+    release = ReleasePredicate(
+        observed=OBSERVED,
+        model=MODEL,
+        revision=REVISION,
+        version="1.2.0",
+        manifest=manifest.digest,
+        card=card,
+        license="apache-2.0",
+        previous=None,
+    )
+    registration = KeyPredicate(
+        observed=OBSERVED,
+        action="register",
+        owner="alice",
+        role="publisher",
+        public_key=pem,
+        previous=None,
+    )
     return {
         "oms": {"payload": encode_base64(manifest.oms_statement("resnet-tiny"))},
-        "release": _statement(ReleasePredicate(**release, previous=None), files),
-        "release_next": _statement(ReleasePredicate(**release, previous="ab" * 20), files),
+        "release": _statement(release, files),
+        "release_next": _statement(replace(release, previous="ab" * 20), files),
         "card": _statement(
             CardPredicate(
                 observed=OBSERVED,
@@ -92,16 +103,9 @@ def _statements(manifest: Manifest, spki: bytes, pem: str) -> dict[str, Any]:
             ),
             [Subject(name="README.md", sha256=card)],
         ),
-        "key": _statement(
-            KeyPredicate(
-                observed=OBSERVED,
-                action="register",
-                owner="alice",
-                role="publisher",
-                public_key=pem,
-                previous=None,
-            ),
-            [Subject(name="", sha256=sha256_hex(spki))],
+        "key": _statement(registration, [Subject(name="", sha256=sha256_hex(spki))]),
+        "key_revoked": _statement(
+            replace(registration, action="revoke"), [Subject(name="", sha256=sha256_hex(spki))]
         ),
     }
 
@@ -111,15 +115,13 @@ def _tensor(name: str, datatype: str, shape: tuple[int, ...], data: bytes) -> Te
 
 
 def _tensors() -> list[dict[str, Any]]:
-    nans = struct.pack(
-        "<6I", 0x7FC00001, 0xFF800001, 0x7F800000, 0xFF800000, 0xFFFFFFFF, 0x80000000
-    )
-    doubles = struct.pack("<4Q", 0x7FF0000000000001, 0xFFFFFFFFFFFFFFFF, 0x7FF0 << 48, 0xFFF0 << 48)
+    singles = (0x7FC00001, 0xFF800001, 0x7F800000, 0xFF800000, 0xFFFFFFFF, 0x80000000)
+    doubles = (0x7FF0000000000001, 0xFFFFFFFFFFFFFFFF, 0x7FF0 << 48, 0xFFF0 << 48)
     sets = {
         "one float": [_tensor("x", "FP32", (1, 2), struct.pack("<2f", 0.1, -2.0))],
         "every nan": [
-            _tensor("fp32", "FP32", (6,), nans),
-            _tensor("fp64", "FP64", (2, 2), doubles),
+            _tensor("fp32", "FP32", (6,), struct.pack("<6I", *singles)),
+            _tensor("fp64", "FP64", (2, 2), struct.pack("<4Q", *doubles)),
             _tensor("fp16", "FP16", (3,), struct.pack("<3H", 0x7C01, 0xFE00, 0xFC00)),
             _tensor("bf16", "BF16", (3,), struct.pack("<3H", 0x7F81, 0xFFFF, 0xFF80)),
         ],

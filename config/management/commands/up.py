@@ -18,14 +18,15 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connections, transaction
-from registry.services.tokens import create_token
 from rich.console import Console
 
 from config import stack
 from config.embedded import EmbeddedError, child_environment
 from config.supervise import ChildError, Supervisor
-from ledger.services import heads
+from ledger.services.documents import log_vkey
+from ledger.services.opening import ensure_log
 from registry.services.owners import create_person
+from registry.services.tokens import create_token
 
 OPERATOR = "operator"
 EXAMPLES = "examples"
@@ -96,7 +97,7 @@ class Command(BaseCommand):
         with self.step("Tables and static files"):
             call_command("migrate", verbosity=0, interactive=False)
             self.collect_static()
-            heads.ensure_log()
+            ensure_log()
         password = self.operator()
         with self.step("Witness, sequencer, executor, web, worker, beat"):
             self.start_servers(supervisor)
@@ -126,9 +127,10 @@ class Command(BaseCommand):
         wanted = int(port_file.read_text()) if port_file.exists() else None
         port = stack.free_port(wanted)
         port_file.write_text(str(port))
-        supervisor.start(stack.witness(port, heads.log_vkey()))
+        log = log_vkey()
+        supervisor.start(stack.witness(port, log))
         supervisor.wait_ready("witness")
-        heads.write_local_policy(f"http://127.0.0.1:{port}", stack.WITNESS_NAME)
+        stack.write_policy(port, log)
         programs = stack.servers()
         for program in programs:
             supervisor.start(program)

@@ -18,7 +18,7 @@ const folder = pathToFileURL(`${process.argv[2]}/`).href;
 const wasm = readFileSync(new URL("ort-wasm-simd-threaded.wasm", folder));
 const socket = new Socket({ fd: 0, readable: true, writable: true });
 const models = new Map(); // key -> Worker
-let current = null; // the request under way: { finish(answer, parts, ends) }
+let current = null; // the request under way: { key, worker, timer }
 
 // Compiled once and shared with every thread: the second model loads in a tenth of the time.
 const compiled = await WebAssembly.compile(wasm);
@@ -27,39 +27,42 @@ function failure(code, message) {
   return { error: { code, message: String(message).slice(0, 2000) } };
 }
 
-// Ask `worker` and answer the supervisor exactly once: with its answer, its death or the deadline.
+// Answer the request under way, exactly once; `ends` is the end of the thread that worked on it.
+function finish(answer, parts = [], ends = false) {
+  const { key, worker, timer } = current;
+  current = null;
+  clearTimeout(timer);
+  if (ends) {
+    models.delete(key);
+    worker.terminate();
+  }
+  writeFrame(socket, { ...answer, gone: ends }, parts);
+}
+
 function ask(key, worker, message, transfer, deadlineMs) {
-  const finish = (answer, parts = [], ends = false) => {
-    if (current !== request) {
-      return;
-    }
-    current = null;
-    clearTimeout(timer);
-    worker.removeAllListeners();
-    worker.on("error", () => {}); // a late death of a thread that nobody uses
-    if (ends) {
-      models.delete(key);
-      worker.terminate();
-    }
-    writeFrame(socket, { ...answer, gone: ends }, parts);
-  };
-  const request = { finish };
   const timer = setTimeout(() => finish(failure("deadline", ""), [], true), deadlineMs);
-  current = request;
-  worker.once("message", ({ answer, parts, ends }) => finish(answer, parts, ends));
-  worker.once("error", (error) => {
-    const full = error.code === "ERR_WORKER_OUT_OF_MEMORY";
-    finish(failure(full ? "memory" : "failed", error.message), [], true);
-  });
-  worker.once("exit", () => finish(failure("failed", "the thread ended"), [], true));
+  current = { key, worker, timer };
   worker.postMessage(message, transfer);
 }
 
-function load(header, tail) {
+function start(pages) {
   const worker = new Worker(new URL("./model.mjs", import.meta.url), {
-    workerData: { folder, compiled, pages: header.pages },
+    workerData: { folder, compiled, pages },
     resourceLimits: { maxOldGenerationSizeMb: HEAP_MIB },
   });
+  // A thread that was ended may still have something to say; nobody listens then.
+  const respond = (...answer) => current?.worker === worker && finish(...answer);
+  worker.on("message", ({ answer, parts, ends }) => respond(answer, parts, ends));
+  worker.on("error", (error) => {
+    const full = error.code === "ERR_WORKER_OUT_OF_MEMORY";
+    respond(failure(full ? "memory" : "failed", error.message), [], true);
+  });
+  worker.on("exit", () => respond(failure("failed", "the thread ended"), [], true));
+  return worker;
+}
+
+function load(header, tail) {
+  const worker = start(header.pages);
   models.get(header.key)?.terminate();
   models.set(header.key, worker);
   const message = { op: "load", graphSize: header.graph_size, external: header.external, tail };
@@ -86,7 +89,9 @@ const operations = { load, run, drop };
 
 readFrames(socket, (header, tail) => {
   if (header.op === "stop") {
-    current?.finish(failure("stopped", ""), [], true);
+    if (current !== null) {
+      finish(failure("stopped", ""), [], true);
+    }
   } else {
     operations[header.op](header, tail);
   }

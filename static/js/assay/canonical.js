@@ -31,7 +31,8 @@ function write(value, path) {
   if (typeof value === "string") return writeText(value, path);
   if (typeof value === "number") return writeNumber(value, path);
   if (Array.isArray(value)) {
-    return `[${value.map((item, index) => write(item, `${path}[${index}]`)).join(",")}]`;
+    // Array.from visits holes too, which map() would skip.
+    return `[${Array.from(value, (item, index) => write(item, `${path}[${index}]`)).join(",")}]`;
   }
   if (isPlain(value)) return writeObject(value, path);
   throw new FormatError(`JSON cannot carry this ${typeof value}`, path);

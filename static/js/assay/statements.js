@@ -75,18 +75,18 @@ export function cardStatement({ observed, model, revision, manifest, metadata },
 }
 
 /**
- * Return the payload of the `key` statement that registers a publisher's key: the key signs it
- * itself. The subject is the key's SPKI DER, so its digest is the fingerprint.
+ * Return the payload of a `key` statement about a publisher's key, which the key itself signs. The
+ * subject is the key's SPKI DER, so its digest is the fingerprint.
  *
- * @param {{observed: Observed, owner: string}} fields
+ * @param {{observed: Observed, owner: string, action?: "register" | "revoke"}} fields
  * @param {Uint8Array} spki
  * @returns {Promise<Uint8Array<ArrayBuffer>>}
  * @throws {FormatError} a field that the verifier would refuse
  */
-export async function keyStatement({ observed, owner }, spki) {
+export async function keyStatement({ observed, owner, action = "register" }, spki) {
   return statement(KEY, [{ name: "", sha256: await sha256Hex(spki) }], {
     observed: readObserved(observed),
-    action: "register",
+    action,
     owner: readText(owner, "predicate.owner"),
     role: "publisher",
     publicKey: publicKeyPem(spki),

@@ -1,0 +1,25 @@
+"""The one place of the package that reads the environment.
+
+`ASSAY_TRUST`: the folder with trusted_root.json, policy.txt, keys.json and keys/*.pem, in place of
+`~/.config/assay/<origin>/`. `XDG_CONFIG_HOME`: in place of `~/.config`. `NODE_BINARY`: the Node
+that `assay replay` runs.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def trust_folder(origin: str) -> Path:
+    """Return the folder of what is pinned for the log `origin`, which is a bare host name."""
+    named = os.environ.get("ASSAY_TRUST")  # noqa: TID251 (the environment enters here)
+    if named:
+        return Path(named)
+    config = os.environ.get("XDG_CONFIG_HOME")  # noqa: TID251 (the environment enters here)
+    return (Path(config) if config else Path.home() / ".config") / "assay" / origin
+
+
+def node_binary() -> str:
+    """Return the Node that the reader named, `""` for none."""
+    return os.environ.get("NODE_BINARY", "")  # noqa: TID251 (the environment enters here)

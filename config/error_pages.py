@@ -1,0 +1,104 @@
+"""What went wrong, what is safe, what to do: errors as pages, or as JSON for who asks for no page.
+
+The plain paths and the REST API have forms of their own and never come here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+from django.template.loader import render_to_string
+
+from config.api import Problem, describe, json_problem
+
+_WORDS = {
+    400: ("That cannot be done with what was sent", "Correct it and send it again."),
+    403: ("You may not do this", "Sign in as somebody who may, or ask the owner."),
+    404: ("There is nothing here", "Look for it by name, digest, index or id."),
+    409: ("The state has moved on", "Load the page again and look at what changed."),
+    413: ("That is too large", "Send less at once."),
+    429: ("Too many requests", "Wait a little and try again."),
+    503: ("Not available at the moment", "Try again in a moment."),
+}
+_SAFE = "Nothing was changed. Whatever was acknowledged before is stored."
+
+
+def wants_page(request: HttpRequest) -> bool:
+    """Tell whether the caller reads pages: browsers say so, programs do not."""
+    if request.path_info.startswith("/api/"):
+        return False
+    return "text/html" in request.headers.get("Accept", "")
+
+
+def answer(request: HttpRequest, problem: Problem) -> HttpResponse:
+    """Answer `problem` in the caller's form."""
+    if not wants_page(request):
+        return json_problem(problem)
+    title, todo = _WORDS.get(problem.status, _WORDS[400])
+    context = {
+        "status": problem.status,
+        "code": problem.code,
+        "title": title,
+        "happened": problem.message,
+        "detail": problem.detail,
+        "safe": _SAFE,
+        "todo": todo,
+        "typed": request.path_info.strip("/"),
+    }
+    response = render(request, "problem.html", context, status=problem.status)
+    for name, value in problem.headers().items():
+        response[name] = value
+    return response
+
+
+class ErrorPagesMiddleware:
+    """Turn a domain error that a page's view raised into an answer."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        """Answer; None leaves the error to the handlers below or to Django."""
+        if isinstance(error, OperationalError | InterfaceError):
+            return _bare(request, "503.html", 503)
+        problem = describe(error)
+        return None if problem is None else answer(request, problem)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer 400: what Django itself refuses."""
+    message = "This request is not well-formed."
+    return answer(request, Problem(status=400, code="invalid_input", message=message))
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer 403."""
+    message = "You may not do this."
+    return answer(request, Problem(status=403, code="not_allowed", message=message))
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer 404."""
+    message = "No page has this address, or none that you may know of."
+    return answer(request, Problem(status=404, code="not_found", message=message))
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Answer a fault of ours without a word about its insides, and without the database."""
+    if wants_page(request):
+        return _bare(request, "500.html", 500)
+    message = "Something broke on our side; it was noted."
+    return json_problem(Problem(status=500, code="internal", message=message))
+
+
+def _bare(request: HttpRequest, template: str, status: int) -> HttpResponse:
+    """Render without a context processor: they ask the database, which may be what is broken."""
+    request_id = request.META.get("assay.request_id", "")
+    return HttpResponse(render_to_string(template, {"request_id": request_id}), status=status)

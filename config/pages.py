@@ -1,0 +1,61 @@
+"""The two pages that show all apps at once: the first one, and the state of the parts."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_GET
+
+from inference import selectors as executions
+from inference.client import ExecutorClient, ExecutorError, ExecutorUnavailable
+from ledger import services as ledger
+from ledger.errors import LedgerError
+from registry import listing
+
+NEWEST = 5
+_EXECUTOR_S = 2.0
+_QUIET_S = 24 * 3600
+Part = tuple[str, str, str]
+
+
+@require_GET
+def home(request: HttpRequest) -> HttpResponse:
+    """Explain the idea, and show the newest of everything."""
+    context = {
+        "hide_search": True,
+        "releases": listing.newest_releases(request.user, NEWEST),
+        "executions": executions.page(request.user, size=NEWEST).executions,
+    }
+    return render(request, "home.html", context)
+
+
+@require_GET
+def status(request: HttpRequest) -> HttpResponse:
+    """Say which parts answer. This page could be made, so web process and database do."""
+    parts = [("Pages and database", "up", ""), _ledger(), _executor()]
+    return render(request, "status.html", {"parts": parts})
+
+
+def _ledger() -> Part:
+    try:
+        head = ledger.newest_checkpoint()
+    except LedgerError as error:
+        return "Ledger", "down", error.message
+    age_s = int((timezone.now() - head.signed_at).total_seconds())
+    if head.witnesses < head.quorum:
+        return "Ledger", "not witnessed", f"{head.witnesses} of {head.quorum} needed witnesses"
+    quiet = "; nothing was logged since" if age_s > _QUIET_S else ""
+    return "Ledger", "up", f"newest checkpoint {age_s} s old{quiet}"
+
+
+def _executor() -> Part:
+    client = ExecutorClient(settings.EXECUTOR_SOCKET, timeout=_EXECUTOR_S)
+    try:
+        found = client.status()
+    except (ExecutorError, ExecutorUnavailable):
+        return "Executor", "down", "models cannot be run now; queued executions wait"
+    finally:
+        client.close()
+    return "Executor", "up", f"{found.free} of {found.slots} slots free"

@@ -1,0 +1,75 @@
+"""Errors as the Open Inference Protocol's clients read them, and the wrapper of every view.
+
+`{"error": text, "code": code}`, type exactly `application/json`, never compressed, no traceback.
+Every address below `/v2` answers in this form, whatever happens in the view.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from rest_framework.exceptions import AuthenticationFailed
+
+from assay.errors import AssayError
+from inference.errors import InferenceError
+from ledger.errors import LedgerError
+from registry.errors import RegistryError
+
+View = Callable[..., HttpResponse]
+log = logging.getLogger(__name__)
+
+
+def error_response(
+    status: int, code: str, message: str, headers: dict[str, str] | None = None
+) -> JsonResponse:
+    """Return an error in the protocol's form."""
+    response = JsonResponse({"error": message, "code": code}, status=status, headers=headers)
+    response["Content-Length"] = str(len(response.content))
+    return response
+
+
+def describe(error: Exception) -> JsonResponse:
+    """Return the answer that tells of `error`; a fault of ours is logged and says nothing."""
+    match error:
+        case InferenceError():
+            retry = error.retry_after_s
+            headers = {} if retry is None else {"Retry-After": str(retry)}
+            return error_response(error.status, error.code, error.message, headers)
+        case RegistryError() | LedgerError():
+            headers = {"Retry-After": "1"} if error.status == 503 else {}
+            return error_response(error.status, error.code, error.message, headers)
+        case AuthenticationFailed():
+            headers = {"WWW-Authenticate": "Bearer"}
+            return error_response(401, "not_authenticated", str(error.detail), headers)
+        case AssayError():
+            return error_response(400, "bad_request", str(error))
+    log.error("a /v2 view failed", exc_info=error)
+    return error_response(500, "internal", "Something broke on our side; it was noted.")
+
+
+def endpoint(*methods: str) -> Callable[[View], View]:
+    """Wrap a view: only `methods`, and every error in the protocol's form."""
+    allowed = {*methods, "HEAD"} if "GET" in methods else set(methods)
+
+    def decorate(view: View) -> View:
+        @functools.wraps(view)
+        def wrapped(request: HttpRequest, **named: str) -> HttpResponse:
+            if request.method not in allowed:
+                names = ", ".join(sorted(allowed))
+                return error_response(
+                    405,
+                    "method_not_allowed",
+                    f"Here only {names} is answered.",
+                    {"Allow": names},
+                )
+            try:
+                return view(request, **named)
+            except Exception as error:  # noqa: BLE001 (the last line: MemoryError too gets JSON)
+                return describe(error)
+
+        return wrapped
+
+    return decorate

@@ -1,0 +1,101 @@
+"""Reads across tables: executions as a caller may see them, and the bytes of tensors."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+
+from django.db.models import Q, QuerySet
+
+from assay.dsse import PublicKey
+from inference.errors import UnknownExecutionError
+from inference.models import Execution, Tensors
+from registry.choices import KeyRole, KeyState
+from registry.models import Key
+from registry.rights import Caller, readable
+from registry.storage import blobs
+
+PAGE = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Some executions, newest first; `next` is the cursor of the page after, "" at the end."""
+
+    executions: list[Execution]
+    next: str
+
+
+def visible(user: Caller) -> QuerySet[Execution]:
+    """Return the executions that `user` may know of: of models they may read, and their own."""
+    seen = readable(user, "revision__model__")
+    if user is not None and user.is_authenticated:
+        seen |= Q(caller_id=user.pk)
+    related = ("revision__release", "revision__model__owner", "output", "entry")
+    return Execution.objects.filter(seen).select_related(*related)
+
+
+def find(execution_id: uuid.UUID | str, user: Caller) -> Execution:
+    """Return one execution.
+
+    Raises:
+        UnknownExecutionError: there is none, or none that `user` may know of.
+    """
+    found = visible(user).filter(pk=execution_id).first()
+    if found is None:
+        raise UnknownExecutionError("There is no such execution.", execution=str(execution_id))
+    return found
+
+
+def page(
+    user: Caller,
+    *,
+    model: str = "",
+    state: str = "",
+    mine: bool = False,
+    cursor: str = "",
+    size: int = PAGE,
+) -> Page:
+    """Return a page, newest first. Ids sort by time, so the last id shown is the cursor.
+
+    `model` is "owner/name" as it was when the execution ran; `mine` leaves only those that `user`
+    started. A malformed cursor is the beginning.
+    """
+    rows = visible(user).order_by("-id")
+    if mine:
+        rows = rows.filter(caller_id=user.pk) if user is not None else rows.none()
+    if model:
+        rows = rows.filter(model_name__iexact=model)
+    if state:
+        rows = rows.filter(state=state)
+    before = _parse(cursor)
+    if before is not None:
+        rows = rows.filter(id__lt=before)
+    found = list(rows[: size + 1])
+    more = len(found) > size
+    return Page(executions=found[:size], next=str(found[size - 1].id) if more else "")
+
+
+def _parse(cursor: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(cursor)
+    except ValueError:
+        return None
+
+
+def tensor_bytes(row: Tensors) -> bytes:
+    """Return the `assay-tensors-v1` bytes of `row`.
+
+    Raises:
+        UnknownFileError: they are in the blob storage no more.
+    """
+    if row.inline is not None:
+        return bytes(row.inline)
+    with blobs().open(row.sha256) as stream:
+        return stream.read()
+
+
+def executor_keys() -> list[PublicKey]:
+    """Return the registered keys of executors: the only ones whose statements are stored."""
+    rows = Key.objects.filter(role=KeyRole.EXECUTOR, state=KeyState.REGISTERED)
+    return [PublicKey(spki=bytes(spki)) for spki in rows.values_list("spki", flat=True)]

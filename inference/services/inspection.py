@@ -1,0 +1,82 @@
+"""Inspections: a jailed process of the executor looks at each new revision's graph.
+
+An advisory lock per revision keeps two workers from doing the same one; it dies with its
+connection, so a dead worker's revision is simply found again. The registry takes the first report
+and ignores every later one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from dataclasses import asdict
+
+from django.db import connection
+
+from assay.digests import sha256
+from inference.client import ExecutorError, ExecutorUnavailable, RevisionFile
+from inference.services.asking import executor, read_blob
+from registry.choices import RevisionState
+from registry.models import Revision
+from registry.selectors import files
+from registry.services.revisions import record_inspection
+
+BATCH = 50
+log = logging.getLogger(__name__)
+
+
+def inspect_pending() -> int:
+    """Inspect the revisions that wait, oldest first; return how many got a report."""
+    pending = Revision.objects.filter(state=RevisionState.PENDING).order_by("created_at")
+    done = 0
+    for revision_id in list(pending.values_list("pk", flat=True)[:BATCH]):
+        with _locked(revision_id) as mine:
+            if not mine:
+                continue
+            try:
+                done += inspect(revision_id)
+            except ExecutorUnavailable as error:
+                log.warning("inspections wait: %s", error)
+                return done
+            except ExecutorError as error:
+                log.warning("revision %s was not inspected: %s", revision_id, error)
+    return done
+
+
+def inspect(revision_id: str) -> bool:
+    """Inspect one revision; False when it has its report already.
+
+    Raises:
+        ExecutorError, ExecutorUnavailable: it waits on.
+    """
+    revision = Revision.objects.get(pk=revision_id)
+    if revision.state != RevisionState.PENDING:
+        return False
+    listed = {file.path: file.blob for file in files(revision)}
+    inspected = executor().inspect(
+        read_blob(listed[revision.graph_path].sha256),
+        graph=revision.graph_path,
+        files=[
+            RevisionFile(name=path, size=blob.size, sha256=blob.sha256)
+            for path, blob in listed.items()
+        ],
+        read_blob=read_blob,
+    )
+    record_inspection(revision_id, asdict(inspected))
+    return True
+
+
+@contextlib.contextmanager
+def _locked(revision_id: str) -> Iterator[bool]:
+    """Try to be the only one who inspects this revision, for the length of a block."""
+    key = int.from_bytes(sha256(b"inspection " + revision_id.encode())[:8], "big", signed=True)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [key])
+        (mine,) = cursor.fetchone()
+    try:
+        yield mine
+    finally:
+        if mine:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [key])

@@ -1,0 +1,169 @@
+"""From a name, a version and tensors to an execution that can be run or queued."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import lru_cache
+from typing import Any
+
+from django.utils import timezone
+
+from assay.canonical import canonical_json
+from assay.digests import sha256_hex
+from assay.tensors import Tensor, encode_tensors
+from inference.choices import ExecutionState, ExecutorKind
+from inference.client import ModelRef
+from inference.errors import BadRequestError, NotRunnableError
+from inference.models import Execution
+from inference.services.request import Declared, Given, check_inputs, check_outputs, declared
+from registry.models import Model, Revision
+from registry.rights import Caller
+from registry.selectors import facts, find_model, resolve, resources
+
+DEFAULT_PRIORITY = 100
+MAX_PRIORITY = 1_000
+MAX_KEY = 255
+_REMEMBERED = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signature:
+    """What a revision's graph takes and gives, and what the executor needs to run it."""
+
+    inputs: tuple[Declared, ...]
+    outputs: tuple[Declared, ...]
+    ref: ModelRef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A revision that the caller may run, under the version that names it."""
+
+    model: Model
+    revision: Revision
+    version: str
+    signature: Signature
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What the caller may choose beside the tensors; times in seconds, None for the default."""
+
+    outputs: tuple[str, ...] | None = None
+    timeout_s: float | None = None
+    priority: int | None = None
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A checked request: an execution row and its `input.tensors`, neither of them written yet."""
+
+    execution: Execution
+    inputs: tuple[Tensor, ...]
+    data: bytes
+    target: Target
+
+
+def find_target(name: str, version: str | None, user: Caller) -> Target:
+    """Return what `name` and `version` mean for `user`.
+
+    Raises:
+        UnknownModelError, UnknownRevisionError: nothing that they may know of.
+        NotReleasedError: only a signed release runs.
+        NotRunnableError: the release has no ONNX graph.
+    """
+    model = find_model(name, user)
+    runnable = resolve(model, version, user=user)
+    revision = runnable.revision
+    return Target(
+        model=model,
+        revision=revision,
+        version=runnable.version,
+        signature=signature_of(revision),
+    )
+
+
+def signature_of(revision: Revision) -> Signature:
+    """Return what an inspected revision takes and gives.
+
+    Raises:
+        NotRunnableError: it has no ONNX graph.
+    """
+    return _signature(revision.pk)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _signature(revision_id: str) -> Signature:
+    # A commit never changes, and its inspection is over: what was read once stays true.
+    revision = Revision.objects.get(pk=revision_id)
+    graph_facts = facts(revision)
+    if not graph_facts:
+        raise NotRunnableError("This release has no ONNX graph to run.", revision=revision_id)
+    return Signature(
+        inputs=declared(graph_facts["inputs"]),
+        outputs=declared(graph_facts["outputs"]),
+        ref=ModelRef(
+            resources=tuple(resources(revision)),
+            graph=revision.graph_path,
+            external=tuple(graph_facts.get("external", ())),
+        ),
+    )
+
+
+def make_plan(
+    target: Target, given: Sequence[Given], wishes: Wishes, user: Caller, *, limit_s: float
+) -> Plan:
+    """Check the tensors and return the execution of `target`; `limit_s` caps the deadline.
+
+    Raises:
+        BadTensorError, BadRequestError, NotOfferedError: what is wrong with the request.
+    """
+    signature = target.signature
+    inputs = tuple(check_inputs(signature.inputs, given))
+    check_outputs(signature.outputs, wishes.outputs)
+    caller = user if user is not None and user.is_authenticated else None
+    if wishes.idempotency_key is not None and not 0 < len(wishes.idempotency_key) <= MAX_KEY:
+        raise BadRequestError(f"An Idempotency-Key has 1 to {MAX_KEY} characters.")
+    data = encode_tensors(inputs)
+    seconds = min(wishes.timeout_s or limit_s, limit_s)
+    now = timezone.now()
+    execution = Execution(
+        caller_id=None if caller is None else caller.pk,
+        # An anonymous caller has no name under which a key could be kept.
+        idempotency_key=None if caller is None else wishes.idempotency_key,
+        state=ExecutionState.QUEUED,
+        priority=min(wishes.priority or DEFAULT_PRIORITY, MAX_PRIORITY),
+        available_at=now,
+        deadline=now + timedelta(seconds=seconds),
+        revision=target.revision,
+        model_name=target.model.full_name,
+        manifest=target.revision.manifest,
+        graph_path=target.revision.graph_path,
+        executor_kind=ExecutorKind.PORTABLE,
+        requested_outputs=None if wishes.outputs is None else list(wishes.outputs),
+        input_id=sha256_hex(data),
+    )
+    execution.request_digest = _request_digest(execution)
+    return Plan(execution=execution, inputs=inputs, data=data, target=target)
+
+
+def _request_digest(execution: Execution) -> str:
+    """Return the digest over what makes two requests the same (for an Idempotency-Key)."""
+    asked: dict[str, Any] = {
+        "model": execution.model_name,
+        "revision": execution.revision_id,
+        "kind": str(execution.executor_kind),
+        "input": execution.input_id,
+        "outputs": execution.requested_outputs,
+    }
+    return sha256_hex(canonical_json(asked))
+
+
+def output_names(execution: Execution) -> tuple[str, ...]:
+    """Return the outputs of an execution in the order in which they are answered."""
+    if execution.requested_outputs is not None:
+        return tuple(execution.requested_outputs)
+    return tuple(item.name for item in signature_of(execution.revision).outputs)

@@ -1,0 +1,209 @@
+"""Pages and files of executions, and the Run tab of a model (it works without a script)."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseNotModified, JsonResponse
+from django.shortcuts import render
+from django.utils.cache import patch_vary_headers
+from django.views.decorators.http import require_http_methods, require_safe
+
+from inference import selectors, shown as shows
+from inference.choices import TERMINAL
+from inference.errors import BadRequestError, InferenceError, UnknownExecutionError
+from inference.models import Execution, Tensors
+from inference.oip.parse import parse_json
+from inference.services.plan import Wishes, find_target, make_plan, signature_of
+from inference.services.request import read_json_tensor
+from inference.services.run import Outcome, infer
+from ledger import services as ledger
+from ledger.errors import LedgerError, NotIncludedError
+from registry.errors import RegistryError
+from registry.views.lines import verify_lines
+from registry.views.shown import shown
+
+BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
+MAX_WAIT_S = 30
+
+
+@require_safe
+def execution_list(request: HttpRequest) -> HttpResponse:
+    """List executions, newest first; `?mine=1` only the reader's, `?cursor=` goes on."""
+    mine = request.GET.get("mine") == "1"
+    cursor = request.GET.get("cursor", "")
+    page = selectors.page(request.user, mine=mine, cursor=cursor)
+    context = {"executions": page.executions, "next": page.next, "mine": mine}
+    return render(request, "inference/list.html", context)
+
+
+@require_safe
+def model_executions(request: HttpRequest, owner: str, name: str) -> HttpResponse:
+    """List the executions of one model."""
+    found = shown(request, owner, name)
+    cursor = request.GET.get("cursor", "")
+    page = selectors.page(request.user, model=found.model.full_name, cursor=cursor)
+    context = {**found.context(), "executions": page.executions, "next": page.next}
+    return render(request, "inference/list.html", context)
+
+
+@require_safe
+def execution_page(request: HttpRequest, execution: uuid.UUID) -> HttpResponse:
+    """Show an execution with its evidence, as the server tells it."""
+    row = selectors.find(execution, request.user)
+    lines = verify_lines(settings.SITE_URL)
+    context = {
+        "execution": row,
+        "ended": row.state in TERMINAL,
+        "entry_status": ledger.entry_status(row.entry_id) if row.entry_id else None,
+        "statement_json": shows.statement_text(row),
+        "receipt_url": f"/executions/{row.pk}/receipt",
+        "input_view": shows.tensor_view(row.input),
+        "output_view": shows.tensor_view(row.output),
+        "cli": {name: text.replace("ID", str(row.pk)) for name, text in lines.items()},
+    }
+    return render(request, "inference/execution.html", context)
+
+
+# ------------------------------------------------------------------ files
+
+
+@require_safe
+def receipt(request: HttpRequest, execution: uuid.UUID) -> HttpResponse:
+    """Return the receipt; `?wait=` seconds (at most 30) for the log to include it."""
+    try:
+        row = _succeeded(selectors.find(execution, request.user))
+        _wait(request, row)
+        data = ledger.receipt(int(row.entry_id or 0))
+    except (InferenceError, LedgerError) as error:
+        return _problem(error)
+    response = HttpResponse(data, content_type=BUNDLE_TYPE)
+    # A later checkpoint gives a better proof of the same entry.
+    response["Cache-Control"] = "no-cache"
+    return response
+
+
+def _wait(request: HttpRequest, row: Execution) -> None:
+    asked = request.GET.get("wait", "0")
+    if not (asked.isascii() and asked.isdigit() and len(asked) <= 4):
+        raise BadRequestError("wait is a number of seconds.")
+    seconds = min(int(asked), MAX_WAIT_S)
+    if not ledger.wait_included(int(row.entry_id or 0), seconds):
+        raise NotIncludedError("No published checkpoint covers the entry yet; ask again soon.")
+
+
+@require_safe
+def statement(request: HttpRequest, execution: uuid.UUID) -> HttpResponse:
+    """Return the signed statement in its compact form."""
+    try:
+        row = _succeeded(selectors.find(execution, request.user))
+    except InferenceError as error:
+        return _problem(error)
+    return HttpResponse(row.receipt, content_type="text/plain; charset=utf-8")
+
+
+@require_safe
+def output_tensors(request: HttpRequest, execution: uuid.UUID) -> HttpResponse:
+    """Return `output.tensors`: the bytes that the statement is about."""
+    try:
+        row = _succeeded(selectors.find(execution, request.user))
+    except InferenceError as error:
+        return _problem(error)
+    return _tensors(request, row.output, "output.tensors")
+
+
+@require_safe
+def input_tensors(request: HttpRequest, execution: uuid.UUID) -> HttpResponse:
+    """Return `input.tensors`: the bytes that were run."""
+    try:
+        row = selectors.find(execution, request.user)
+    except InferenceError as error:
+        return _problem(error)
+    return _tensors(request, row.input, "input.tensors")
+
+
+def _tensors(request: HttpRequest, row: Tensors | None, name: str) -> HttpResponse:
+    if row is None:
+        return _problem(UnknownExecutionError("There are no such tensors."))
+    etag = f'"{row.sha256}"'
+    if request.headers.get("If-None-Match") == etag:
+        return HttpResponseNotModified(headers={"ETag": etag})
+    response = HttpResponse(
+        selectors.tensor_bytes(row),
+        content_type="application/octet-stream",
+        headers={
+            "ETag": etag,
+            "Cache-Control": "no-cache",
+            "Content-Disposition": f'attachment; filename="{name}"',
+        },
+    )
+    patch_vary_headers(response, ("Cookie",))
+    return response
+
+
+def _succeeded(row: Execution) -> Execution:
+    if row.entry_id is None:
+        words = "ended without an answer" if row.state in TERMINAL else "has not ended yet"
+        raise UnknownExecutionError(f"The execution {words}.", state=row.state)
+    return row
+
+
+def _problem(error: InferenceError | LedgerError) -> JsonResponse:
+    detail = getattr(error, "detail", {})
+    body = {"error": {"code": error.code, "message": error.message, "detail": detail}}
+    return JsonResponse(body, status=error.status)
+
+
+# ------------------------------------------------------------------ the Run tab
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def run(request: HttpRequest, owner: str, name: str) -> HttpResponse:
+    """Show the form made from the model's inputs; run what was typed, and keep it."""
+    found = shown(request, owner, name)
+    context: dict[str, Any] = {**found.context(), "result": None, "error": None, "inputs": []}
+    status = 200
+    if found.release is not None:
+        try:
+            context |= _form(request, found.model.full_name, found.release.version)
+        except (InferenceError, RegistryError, LedgerError) as error:
+            context["error"] = {"code": error.code, "message": error.message}
+            status = error.status
+    context.setdefault("typed", request.POST.get("inputs", ""))
+    return render(request, "inference/run.html", context, status=status)
+
+
+def _form(request: HttpRequest, full_name: str, version: str) -> dict[str, Any]:
+    target = find_target(full_name, version, request.user)
+    signature = signature_of(target.revision)
+    context: dict[str, Any] = {"inputs": [item.to_dict() for item in signature.inputs]}
+    if request.method != "POST":
+        return {**context, "typed": shows.example_inputs(signature.inputs)}
+    typed = request.POST.get("inputs", "")
+    context["typed"] = typed
+    try:
+        given = [read_json_tensor(item, index) for index, item in enumerate(_items(typed))]
+        limit_s = float(settings.INFER_DEADLINE_S)
+        plan = make_plan(target, given, Wishes(), request.user, limit_s=limit_s)
+        return {**context, "result": _result(infer(plan))}
+    except (InferenceError, LedgerError) as error:
+        return {**context, "error": {"code": error.code, "message": error.message}}
+
+
+def _items(typed: str) -> list[Any]:
+    value = parse_json(typed.encode("utf-8", "replace"))
+    items = value.get("inputs") if isinstance(value, dict) else value
+    if not isinstance(items, list):
+        raise BadRequestError("Write an array of tensors, or an object with the field 'inputs'.")
+    return items
+
+
+def _result(outcome: Outcome) -> dict[str, Any]:
+    execution = outcome.execution
+    return {
+        "execution": execution,
+        "outputs": shows.outputs_view(outcome.outputs),
+        "receipt_url": f"/executions/{execution.pk}/receipt",
+    }

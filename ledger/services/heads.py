@@ -1,0 +1,61 @@
+"""The head of the log, as readers see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from assay.statements import Observed
+from ledger import policy
+from ledger.publication import full_note
+from ledger.selectors import cosigners, current_log, newest_published
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """The newest published checkpoint; `note` is what `/log/checkpoint` serves.
+
+    `witnesses` of the policy cosigned it, at least `quorum` of them are needed.
+    """
+
+    origin: str
+    size: int
+    root: bytes
+    note: bytes
+    witnesses: int
+    quorum: int
+    signed_at: datetime
+
+
+def newest_checkpoint() -> Head:
+    """Return the newest published head; `LogBusyError` before the log is open."""
+    log = current_log()
+    checkpoint = newest_published(log)
+    known = policy.witness_policy()
+    return Head(
+        origin=log.origin,
+        size=checkpoint.size,
+        root=bytes(checkpoint.root),
+        note=full_note(checkpoint),
+        witnesses=len(cosigners(known, checkpoint)),
+        quorum=policy.witnesses_needed(known),
+        signed_at=checkpoint.signed_at,
+    )
+
+
+def observed() -> Observed:
+    """Return what a statement signed now may say that its signer has seen."""
+    log = current_log()
+    checkpoint = newest_published(log)
+    return Observed(
+        origin=log.origin, tree_size=checkpoint.size, root_hash=bytes(checkpoint.root).hex()
+    )
+
+
+def is_checkpoint(seen: Observed) -> bool:
+    """Tell whether `seen` is a checkpoint that this log published: nobody can have seen another."""
+    log = current_log()
+    found = log.checkpoints.filter(size=seen.tree_size, published_at__isnull=False).first()
+    return seen.origin == log.origin and (
+        found is not None and bytes(found.root).hex() == seen.root_hash
+    )

@@ -1,0 +1,74 @@
+"""`/log/`: the bytes that other programs read (C2SP tlog-tiles), and the envelopes of the leaves.
+
+The same under `/log/api/v2/`, where Rekor's clients look. Nothing here computes: files as they lie
+in the storage, with the caching that each can bear.
+"""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.utils.cache import get_conditional_response
+from django.views.decorators.http import require_safe
+
+from assay.canonical import canonical_json
+from assay.digests import parse_hex, sha256_hex
+from assay.errors import AssayError, FormatError
+from assay.tiles import parse_path
+from ledger.selectors import leaves_of
+from ledger.services.receipts import envelope_of
+from ledger.storage import CHECKPOINT, log_storage
+
+FOREVER = "public, max-age=31536000, immutable"
+MINUTES = "public, max-age=300"
+ENVELOPE_TYPE = "application/vnd.dsse.envelope.v1+json"
+
+
+@require_safe
+def checkpoint(request: HttpRequest) -> HttpResponseBase:
+    """Answer the newest published checkpoint."""
+    return _file(request, CHECKPOINT, "text/plain; charset=utf-8", "no-cache")
+
+
+@require_safe
+def tile(request: HttpRequest, path: str) -> HttpResponseBase:
+    """Answer a tile or an entry bundle; every spelling of its path but one is 404."""
+    try:
+        wanted = parse_path(f"tile/{path}")
+    except FormatError:
+        return _not_found()
+    return _file(request, wanted.path, "application/octet-stream", FOREVER)
+
+
+@require_safe
+def envelope(request: HttpRequest, digest: str) -> HttpResponseBase:
+    """Answer the payload under SHA-256(PAE), and the signatures of its leaves in log order."""
+    try:
+        leaves = leaves_of(parse_hex(digest))
+    except FormatError:
+        return _not_found()
+    if not leaves:
+        return _not_found()
+    first, *others = [envelope_of(leaf).to_dict() for leaf in leaves]
+    for other in others:
+        first["signatures"] += other["signatures"]
+    return _answer(request, canonical_json(first), ENVELOPE_TYPE, MINUTES)
+
+
+def _file(request: HttpRequest, path: str, content_type: str, caching: str) -> HttpResponseBase:
+    try:
+        data = log_storage().get(path)
+    except AssayError:
+        return _not_found()
+    return _answer(request, data, content_type, caching)
+
+
+def _answer(request: HttpRequest, data: bytes, content_type: str, caching: str) -> HttpResponseBase:
+    response = HttpResponse(data, content_type=content_type)
+    response["Cache-Control"] = caching
+    response["ETag"] = f'"{sha256_hex(data)}"'
+    return get_conditional_response(request, etag=response["ETag"], response=response) or response
+
+
+def _not_found() -> HttpResponse:
+    return HttpResponse("no such resource\n", status=404, content_type="text/plain; charset=utf-8")

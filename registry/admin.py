@@ -1,0 +1,143 @@
+"""The stock admin over the registry: almost all of it is for reading."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Model as Row
+from django.http import HttpRequest
+
+from registry.models import (
+    Alias,
+    ApiToken,
+    AuditEvent,
+    Claim,
+    Key,
+    Model,
+    Owner,
+    Release,
+    ReservedName,
+    Revision,
+    Upload,
+)
+
+
+class ReadOnly(admin.ModelAdmin[Any]):
+    """Rows that only services write."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Row | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Row | None = None) -> bool:
+        return False
+
+
+@admin.register(Owner)
+class OwnerAdmin(ReadOnly):
+    """Owners."""
+
+    list_display = ("name", "kind", "user", "created_at")
+    list_select_related = ("user",)
+    search_fields = ("name",)
+
+
+@admin.register(ReservedName)
+class ReservedNameAdmin(ReadOnly):
+    """Names may be reserved here, and are never given back."""
+
+    list_display = ("name", "reason", "created_at")
+    search_fields = ("name",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return admin.ModelAdmin.has_add_permission(self, request)
+
+
+@admin.register(Model)
+class ModelAdmin(ReadOnly):
+    """Models."""
+
+    list_display = ("__str__", "visibility", "head", "created_at")
+    list_select_related = ("owner",)
+    list_filter = ("visibility",)
+    search_fields = ("name", "owner__name")
+
+
+@admin.register(Revision)
+class RevisionAdmin(ReadOnly):
+    """Revisions."""
+
+    list_display = ("id", "model", "state", "author", "created_at")
+    list_select_related = ("model__owner", "author")
+    list_filter = ("state",)
+    search_fields = ("id", "manifest", "model__name")
+
+
+@admin.register(Release)
+class ReleaseAdmin(ReadOnly):
+    """Releases."""
+
+    list_display = ("__str__", "revision", "key", "author", "created_at", "yanked_at")
+    list_select_related = ("model__owner", "author")
+    search_fields = ("version", "model__name", "key__fingerprint")
+
+
+@admin.register(Claim)
+class ClaimAdmin(ReadOnly):
+    """Claims."""
+
+    list_display = ("release", "kind", "entry")
+    list_select_related = ("release__model__owner", "entry")
+    list_filter = ("kind",)
+
+
+@admin.register(Alias)
+class AliasAdmin(ReadOnly):
+    """Aliases."""
+
+    list_display = ("name", "model", "release")
+    list_select_related = ("model__owner", "release__model__owner")
+
+
+@admin.register(Key)
+class KeyAdmin(ReadOnly):
+    """Keys."""
+
+    list_display = ("fingerprint", "owner", "role", "state", "name", "created_at")
+    list_select_related = ("owner",)
+    list_filter = ("role", "state")
+    search_fields = ("fingerprint", "owner__name")
+
+
+@admin.register(ApiToken)
+class ApiTokenAdmin(ReadOnly):
+    """Tokens: their digests are worth nothing to a reader; deleting one revokes it."""
+
+    list_display = ("name", "user", "scope", "created", "expiry", "last_used_at")
+    list_select_related = ("user",)
+    fields = ("name", "user", "scope", "created", "expiry", "last_used_at")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Row | None = None) -> bool:
+        return admin.ModelAdmin.has_delete_permission(self, request, obj)
+
+
+@admin.register(Upload)
+class UploadAdmin(ReadOnly):
+    """Uploads."""
+
+    list_display = ("id", "user", "size", "state", "touched_at")
+    list_select_related = ("user",)
+    list_filter = ("state",)
+
+
+@admin.register(AuditEvent)
+class AuditEventAdmin(ReadOnly):
+    """The audit log."""
+
+    list_display = ("created_at", "user", "action", "target")
+    list_select_related = ("user",)
+    list_filter = ("action",)
+    search_fields = ("target",)

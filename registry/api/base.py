@@ -1,0 +1,106 @@
+"""What the views share: who may call, strict parsing, envelopes, Content-Digest."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser
+from rest_framework.permissions import IsAuthenticated, IsAuthenticatedOrReadOnly
+from rest_framework.request import Request
+from rest_framework.serializers import Serializer
+from rest_framework.views import APIView
+
+from assay.canonical import decode_base64
+from assay.dsse import Envelope, parse_envelope
+from assay.errors import AssayError
+from registry import selectors
+from registry.api.auth import ReadOrWriteScope
+from registry.errors import BadSignatureError, InvalidInputError, LengthRequiredError
+from registry.models import Model
+from registry.rights import Caller
+
+_CONTENT_DIGEST = re.compile(r"sha-256=:([A-Za-z0-9+/]{43}=):")
+
+
+class PublicView(APIView):
+    """Everybody reads, accounts write (a token needs the scope)."""
+
+    permission_classes = (IsAuthenticatedOrReadOnly, ReadOrWriteScope)
+
+
+class AccountView(APIView):
+    """Only accounts."""
+
+    permission_classes = (IsAuthenticated, ReadOrWriteScope)
+
+
+def caller(request: Request) -> Caller:
+    """Return who asks; may be anonymous."""
+    return request.user
+
+
+def account(request: Request) -> AbstractBaseUser:
+    """Return who asks; the permissions of the view have seen to it that it is an account."""
+    user = request.user
+    if not isinstance(user, AbstractBaseUser):
+        raise TypeError("the view lets anonymous callers in")
+    return user
+
+
+def read(shape: type[Serializer[Any]], request: Request) -> dict[str, Any]:
+    """Return the checked body; DRF's ValidationError names the fields that are wrong."""
+    serializer = shape(data=request.data)
+    serializer.is_valid(raise_exception=True)
+    data: dict[str, Any] = serializer.validated_data
+    return data
+
+
+def find_model(request: Request, owner: str, name: str) -> Model:
+    """Return the model in the address; UnknownModelError when the caller may not know of it."""
+    return selectors.find_model(f"{owner}/{name}", caller(request))
+
+
+def read_envelope(value: dict[str, Any], claim: str) -> Envelope:
+    """Return a DSSE envelope from its JSON; BadSignatureError says what is wrong with it."""
+    try:
+        return parse_envelope(value)
+    except AssayError as error:
+        raise BadSignatureError(
+            f"The {claim} envelope is not well-formed: {error}.",
+            claim=claim,
+            field=getattr(error, "path", ""),
+        ) from error
+
+
+def read_base64(value: str, field: str) -> bytes:
+    """Return the bytes of a base64 field; InvalidInputError names it."""
+    try:
+        return decode_base64(value)
+    except AssayError as error:
+        raise InvalidInputError(f"'{field}' is not base64.", field=field) from error
+
+
+def content_digest(request: Request) -> str:
+    """Return the hex SHA-256 in the Content-Digest header (RFC 9530, section 2).
+
+    Other algorithms beside it are not looked at.
+
+    Raises:
+        InvalidInputError: there is none.
+    """
+    for item in request.headers.get("Content-Digest", "").split(","):
+        match = _CONTENT_DIGEST.fullmatch(item.strip())
+        if match:
+            return read_base64(match[1], "Content-Digest").hex()
+    raise InvalidInputError(
+        "Send the header Content-Digest: sha-256=:<base64>: (RFC 9530).", field="Content-Digest"
+    )
+
+
+def content_length(request: Request) -> int:
+    """Return the Content-Length; LengthRequiredError when there is none."""
+    value = request.headers.get("Content-Length", "")
+    if not (value.isascii() and value.isdigit()):
+        raise LengthRequiredError("Send the header Content-Length.")
+    return int(value)

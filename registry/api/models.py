@@ -1,0 +1,74 @@
+"""`/api/v1/models`: models and their revisions."""
+
+from __future__ import annotations
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from ledger import services as ledger
+from registry import selectors
+from registry.api import shapes
+from registry.api.base import PublicView, account, caller, find_model, read
+from registry.api.serializers import ModelIn, RevisionIn
+from registry.services import models, revisions
+
+
+class Models(PublicView):
+    """List models, or make one."""
+
+    def get(self, request: Request) -> Response:
+        asked = request.query_params
+        page = selectors.models_page(
+            caller(request),
+            owner=asked.get("owner", ""),
+            search=asked.get("search", ""),
+            cursor=asked.get("cursor", ""),
+        )
+        return Response({"items": [shapes.model(row) for row in page.items], "next": page.next})
+
+    def post(self, request: Request) -> Response:
+        model = models.create(account(request), **read(ModelIn, request))
+        return Response(shapes.model(model), status=201)
+
+
+class Model(PublicView):
+    """One model."""
+
+    def get(self, request: Request, owner: str, name: str) -> Response:
+        model = find_model(request, owner, name)
+        newest = selectors.newest_release(model)
+        return Response({**shapes.model(model), "latest": newest.version if newest else None})
+
+
+class Revisions(PublicView):
+    """Commit a tree of files."""
+
+    def post(self, request: Request, owner: str, name: str) -> Response:
+        model = find_model(request, owner, name)
+        given = read(RevisionIn, request)
+        revision = revisions.commit(
+            account(request),
+            model,
+            files=[(item["path"], item["sha256"]) for item in given["files"]],
+            parent=given["parent"],
+            message=given["message"],
+        )
+        found = selectors.find_revision(model, revision.pk, caller(request))
+        return Response(shapes.revision(found), status=201)
+
+
+class Revision(PublicView):
+    """One revision with files, card and report."""
+
+    def get(self, request: Request, owner: str, name: str, revision: str) -> Response:
+        model = find_model(request, owner, name)
+        return Response(shapes.revision(selectors.find_revision(model, revision, caller(request))))
+
+
+class Signing(PublicView):
+    """Everything that a publisher must see, and sign, to release a revision."""
+
+    def get(self, request: Request, owner: str, name: str, revision: str) -> Response:
+        model = find_model(request, owner, name)
+        found = selectors.find_revision(model, revision, caller(request))
+        return Response(shapes.signing(found, ledger.observed()))

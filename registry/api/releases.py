@@ -1,0 +1,62 @@
+"""`/api/v1/models/{owner}/{name}/releases`."""
+
+from __future__ import annotations
+
+from django.http import HttpResponse
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from assay.bundle import MEDIA_TYPE
+from registry import selectors
+from registry.api import shapes
+from registry.api.base import PublicView, account, find_model, read, read_envelope
+from registry.api.serializers import ReleaseIn, YankIn
+from registry.choices import ClaimKind
+from registry.services import releases
+
+
+class Releases(PublicView):
+    """List releases, or publish one with its three claims."""
+
+    def get(self, request: Request, owner: str, name: str) -> Response:
+        model = find_model(request, owner, name)
+        return Response({"items": [shapes.release(row) for row in selectors.releases(model)]})
+
+    def post(self, request: Request, owner: str, name: str) -> Response:
+        model = find_model(request, owner, name)
+        given = read(ReleaseIn, request)
+        sent = given.pop("claims")
+        envelopes = {ClaimKind(kind): read_envelope(sent[kind], kind) for kind in sent}
+        release = releases.publish(
+            account(request), model, releases.Request(envelopes=envelopes, **given)
+        )
+        found = selectors.find_release(model, release.version)
+        return Response(shapes.release(found), status=201)
+
+
+class Release(PublicView):
+    """One release."""
+
+    def get(self, request: Request, owner: str, name: str, version: str) -> Response:
+        model = find_model(request, owner, name)
+        return Response(shapes.release(selectors.find_release(model, version)))
+
+
+class Yank(PublicView):
+    """Withdraw a release, with a reason."""
+
+    def post(self, request: Request, owner: str, name: str, version: str) -> Response:
+        model = find_model(request, owner, name)
+        release = releases.yank(account(request), model, version, **read(YankIn, request))
+        return Response(shapes.release(release))
+
+
+class Signature(PublicView):
+    """`model.sig`: the model signature that stock clients check against the folder."""
+
+    def get(self, request: Request, owner: str, name: str, version: str) -> HttpResponse:
+        model = find_model(request, owner, name)
+        bundle = selectors.oms_bundle(selectors.find_release(model, version))
+        answer = HttpResponse(bundle, content_type=MEDIA_TYPE)
+        answer["Content-Disposition"] = 'attachment; filename="model.sig"'
+        return answer

@@ -1,0 +1,136 @@
+"""The shape of what goes out: rows to JSON, and nothing decided."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from assay.canonical import encode_base64
+from assay.statements import Observed, timestamp
+from registry import claims, selectors
+from registry.models import Key, KeyBackup, Model, Release, Revision, Upload
+from registry.services import cards, uploads
+
+
+def _time(instant: datetime | None) -> str | None:
+    return None if instant is None else timestamp(instant)
+
+
+def upload(row: Upload) -> dict[str, Any]:
+    """Return an upload."""
+    return {
+        "id": str(row.pk),
+        "state": row.state,
+        "sha256": row.sha256,
+        "size": row.size,
+        "part_size": row.part_size,
+        "parts": uploads.part_count(row),
+        "missing": uploads.missing(row),
+        "error": row.error,
+    }
+
+
+def model(row: Model) -> dict[str, Any]:
+    """Return a model; `latest` is the version of its newest release."""
+    return {
+        "id": row.full_name,
+        "owner": row.owner.name,
+        "name": row.name,
+        "visibility": row.visibility,
+        "head": row.head_id,
+        "latest": getattr(row, "latest", None),
+        "created_at": _time(row.created_at),
+        "updated_at": _time(row.updated_at),
+    }
+
+
+def revision(row: Revision) -> dict[str, Any]:
+    """Return a revision whole: files, report, card."""
+    released = getattr(row, "release", None)
+    return {
+        "id": row.pk,
+        "model": row.model.full_name,
+        "state": row.state,
+        "parent": row.parent_id,
+        "author": row.author.get_username(),
+        "message": row.message,
+        "created_at": _time(row.created_at),
+        "manifest": row.manifest,
+        "subject_digest": selectors.manifest_of(row).subject_digest,
+        "files": [
+            {"path": file.path, "sha256": file.blob_id, "size": file.blob.size}
+            for file in selectors.files(row)
+        ],
+        "report": row.report,
+        "card": {"metadata": row.card_metadata, "body_html": cards.render(row.card_body)},
+        "graph_path": row.graph_path,
+        "release": released.version if released else None,
+    }
+
+
+def signing(row: Revision, observed: Observed) -> dict[str, Any]:
+    """Return everything that the signer must see, and sign."""
+    want = claims.expected(row)
+    last = row.model.releases.order_by("-number").values_list("version", flat=True).first()
+    return {
+        "observed": observed.to_dict(),
+        "model": want.model,
+        "revision": want.revision,
+        "manifest": want.manifest.digest,
+        "subject_digest": want.manifest.subject_digest,
+        "resources": want.manifest.to_list(),
+        "files": [{"path": path, "sha256": sha256} for path, sha256 in want.files],
+        "card": {"sha256": want.card, "metadata": want.metadata},
+        "license": want.license,
+        "previous": want.previous,
+        "next_version": claims.next_version(last),
+    }
+
+
+def release(row: Release) -> dict[str, Any]:
+    """Return a release; an index is null until the log has sequenced the entry."""
+    return {
+        "model": row.model.full_name,
+        "version": row.version,
+        "number": row.number,
+        "revision": row.revision_id,
+        "manifest": row.revision.manifest,
+        "notes": row.notes,
+        "key": row.key_id,
+        "author": row.author.get_username(),
+        "created_at": _time(row.created_at),
+        "yanked_at": _time(row.yanked_at),
+        "yank_reason": row.yank_reason,
+        "claims": {
+            claim.kind: {"entry": claim.entry_id, "index": claim.entry.index}
+            for claim in row.claims.all()
+        },
+    }
+
+
+def key(row: Key) -> dict[str, Any]:
+    """Return a key."""
+    return {
+        "fingerprint": row.pk,
+        "owner": row.owner.name if row.owner else None,
+        "role": row.role,
+        "state": row.state,
+        "name": row.name,
+        "public_key": selectors.public_key(row).pem,
+        "entry": row.entry_id,
+        "index": row.entry.index,
+        "revoked_at_index": row.revocation.index if row.revocation else None,
+        "created_at": _time(row.created_at),
+        "last_used_at": _time(row.last_used_at),
+    }
+
+
+def backup(row: KeyBackup) -> dict[str, Any]:
+    """Return a wrapped private key; bytes in base64."""
+    return {
+        "fingerprint": row.key_id,
+        "wrapped": encode_base64(bytes(row.wrapped)),
+        "salt": encode_base64(bytes(row.salt)),
+        "iterations": row.iterations,
+        "iv": encode_base64(bytes(row.iv)),
+    }

@@ -1,0 +1,324 @@
+"""Commits: a whole tree of files becomes the next revision of a model.
+
+The order: paths, right to the contents, kinds and card are checked before any row is written; then
+one transaction inserts the revision with its files and moves the model's head by compare-and-swap
+on the parent (THE COMMIT POINT). Whoever loses the race has written nothing. The bytes were durable
+before (`registry.storage`), so a crash at any instruction leaves either the old head or the new.
+
+The id is the first 40 hex digits of the SHA-256 of the commit's record in RFC 8785 form:
+
+    {"parent": id or null, "author": owner name, "time": "2026-01-01T00:00:00.000Z", "message",
+     "files": [{"path", "sha256", "git_sha1", "size", "mode": "100644"}, …]}   sorted by path
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
+from django.utils import timezone
+
+from assay.canonical import canonical_json
+from assay.digests import sha256_hex
+from assay.errors import FormatError
+from assay.manifest import Manifest
+from assay.statements import timestamp
+from registry import kinds, paths, selectors
+from registry.choices import RevisionState
+from registry.errors import (
+    ConflictError,
+    InvalidInputError,
+    UnknownFileError,
+    UnknownRevisionError,
+)
+from registry.models import Blob, Model, Revision, RevisionFile
+from registry.rights import need_write
+from registry.services import audit, cards, contents
+from registry.signals import revision_committed
+
+MODE = "100644"
+GRAPH_NAMES = ("model.onnx", "onnx/model.onnx")
+MAX_MESSAGE = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tree:
+    """A checked tree: path to blob, sorted by path."""
+
+    files: Mapping[str, Blob]
+    manifest: Manifest
+    card: cards.Card | None
+
+
+def commit(
+    user: AbstractBaseUser,
+    model: Model,
+    *,
+    files: Sequence[tuple[str, str]],
+    parent: str | None,
+    message: str = "",
+) -> Revision:
+    """Make `files`, the whole tree as (path, hex SHA-256), the next revision after `parent`.
+
+    A tree equal to the head's makes nothing and returns the head, so that a repeated call is
+    harmless.
+
+    Raises:
+        NotAllowedError: the model is somebody else's.
+        RefusedFileError: a path, a kind of file or the card is refused.
+        UnknownFileError: content that the caller neither brought nor may read.
+        ConflictError: the head is not `parent`; the detail has the head.
+    """
+    need_write(user, model.owner)
+    if len(message) > MAX_MESSAGE:
+        raise InvalidInputError(f"A message has at most {MAX_MESSAGE} characters.", field="message")
+    model = Model.objects.select_related("owner", "head").get(pk=model.pk)
+    before = _pairs(model.head)
+    if model.head and sorted(files) == sorted(before.items()) and _follows(model.head, parent):
+        return model.head
+    tree = _check_tree(user, files, before)
+    if parent != model.head_id:
+        raise _conflict(model, parent)
+    return _write(user, model, tree, message.strip() or "Upload files")
+
+
+def _pairs(revision: Revision | None) -> dict[str, str]:
+    return {} if revision is None else dict(revision.files.values_list("path", "blob_id"))
+
+
+def _follows(head: Revision, parent: str | None) -> bool:
+    """Tell whether a tree equal to that of `head` may be a repetition of the commit of `head`."""
+    return parent in (None, head.pk, head.parent_id)
+
+
+def _conflict(model: Model, parent: str | None) -> ConflictError:
+    return ConflictError(
+        "The model has moved on since you looked: its newest revision is another.",
+        head=model.head_id,
+        parent=parent,
+    )
+
+
+# ------------------------------------------------------------------ checks
+
+
+def _check_tree(
+    user: AbstractBaseUser, files: Sequence[tuple[str, str]], before: Mapping[str, str]
+) -> Tree:
+    if not files:
+        raise InvalidInputError("A revision has at least one file.", field="files")
+    paths.check_tree(path for path, _ in files)
+    blobs = _check_contents(user, files)
+    for path, blob in blobs.items():
+        if before.get(path) != blob.sha256:  # what the head holds was looked at when it came
+            kinds.kind_of(path, contents.read_small(blob.sha256, kinds.HEAD), blob.size)
+    try:
+        manifest = Manifest.from_pairs(files)
+    except FormatError as error:
+        raise InvalidInputError(f"These files make no model: {error}.", field="files") from error
+    return Tree(files=blobs, manifest=manifest, card=_read_card(blobs.get(paths.CARD)))
+
+
+def _check_contents(user: AbstractBaseUser, files: Sequence[tuple[str, str]]) -> dict[str, Blob]:
+    """Return the blobs by path; what is not there and what is not the caller's answer alike."""
+    digests = {digest for _, digest in files}
+    known = contents.by_digest(selectors.usable(user, digests))
+    for path, digest in sorted(files):
+        if digest not in known:
+            raise UnknownFileError(
+                f"You have not uploaded the content of '{path}'.", path=path, sha256=digest[:80]
+            )
+    return {path: known[digest] for path, digest in sorted(files)}
+
+
+def _read_card(blob: Blob | None) -> cards.Card | None:
+    if blob is None:
+        return None
+    return cards.parse(contents.read_small(blob.sha256, cards.MAX_BYTES + 1))
+
+
+# ------------------------------------------------------------------ the record
+
+
+def record(
+    *, parent: str | None, author: str, time: str, message: str, files: Mapping[str, Blob]
+) -> dict[str, Any]:
+    """Return the record of a commit, as the module describes it."""
+    return {
+        "parent": parent,
+        "author": author,
+        "time": time,
+        "message": message,
+        "files": [
+            {
+                "path": path,
+                "sha256": blob.sha256,
+                "git_sha1": blob.git_sha1,
+                "size": blob.size,
+                "mode": MODE,
+            }
+            for path, blob in sorted(files.items())
+        ],
+    }
+
+
+def revision_id(commit_record: Mapping[str, Any]) -> str:
+    """Return the 40 hex digits that name a commit with this record."""
+    return sha256_hex(canonical_json(commit_record))[:40]
+
+
+def _write(user: AbstractBaseUser, model: Model, tree: Tree, message: str) -> Revision:
+    now = timezone.now()
+    created_at = now.replace(microsecond=now.microsecond // 1000 * 1000)
+    graph = main_graph(tree.files)
+    report = _earlier_report(model, tree, graph)
+    with transaction.atomic():
+        # Two models of one author could get the same record in one millisecond: then wait for none.
+        while Revision.objects.filter(pk=_id(user, model, tree, message, created_at)).exists():
+            created_at += timedelta(milliseconds=1)
+        revision = Revision.objects.create(
+            id=_id(user, model, tree, message, created_at),
+            model=model,
+            parent_id=model.head_id,
+            author_id=user.pk,
+            message=message,
+            manifest=tree.manifest.digest,
+            graph_path=graph,
+            card_metadata=tree.card.metadata if tree.card else {},
+            card_body=tree.card.body if tree.card else "",
+            created_at=created_at,
+            **_inspected(report),
+        )
+        RevisionFile.objects.bulk_create(
+            RevisionFile(revision=revision, path=path, blob=blob)
+            for path, blob in tree.files.items()
+        )
+        moved = Model.objects.filter(pk=model.pk, head_id=model.head_id).update(
+            head=revision, updated_at=now
+        )
+        if not moved:
+            raise _conflict(Model.objects.get(pk=model.pk), model.head_id)
+        audit.note(user, "revision.commit", model.full_name, revision=revision.pk)
+        if revision.state == RevisionState.PENDING:
+            revision_committed.send(Revision, revision_id=revision.pk)
+    return revision
+
+
+def _id(
+    user: AbstractBaseUser, model: Model, tree: Tree, message: str, created_at: datetime
+) -> str:
+    return revision_id(
+        record(
+            parent=model.head_id,
+            author=user.get_username(),
+            time=timestamp(created_at),
+            message=message,
+            files=tree.files,
+        )
+    )
+
+
+# ------------------------------------------------------------------ inspection
+
+
+def main_graph(names: Mapping[str, Any]) -> str:
+    """Return the path of the graph that runs: `model.onnx`, else the first of the outermost ones.
+
+    `""` when there is none: such a revision can be released and not run.
+    """
+    for name in GRAPH_NAMES:
+        if name in names:
+            return name
+    graphs = [name for name in names if name.lower().endswith(".onnx")]
+    return min(graphs, key=lambda name: (name.count("/"), name), default="")
+
+
+NO_GRAPH: dict[str, Any] = {
+    "verdict": RevisionState.FLAGGED.value,
+    "findings": [
+        {
+            "code": "no_graph",
+            "place": "",
+            "remedy": "add an ONNX file, if the model is to be run here",
+            "level": "flag",
+        }
+    ],
+    "facts": None,
+    "trial": None,
+}
+
+
+def _earlier_report(model: Model, tree: Tree, graph: str) -> dict[str, Any] | None:
+    """Return the report of an earlier revision with the same graph and external data, or None."""
+    if not graph:
+        return NO_GRAPH
+    earlier = Revision.objects.filter(
+        model=model,
+        state__in=selectors.INSPECTED,
+        graph_path=graph,
+        files__path=graph,
+        files__blob=tree.files[graph],
+    ).order_by("-created_at")
+    for revision in earlier[:5]:
+        external = selectors.facts(revision).get("external", [])
+        held = _pairs(revision)
+        if all(name in tree.files and held[name] == tree.files[name].sha256 for name in external):
+            report: dict[str, Any] = revision.report
+            return _with_other_graphs(report, graph, list(tree.files))
+    return None
+
+
+def _inspected(report: dict[str, Any] | None) -> dict[str, Any]:
+    if report is None:
+        return {"state": RevisionState.PENDING}
+    return {"state": report["verdict"], "report": report, "inspected_at": timezone.now()}
+
+
+def record_inspection(revision_id: str, report: Mapping[str, Any]) -> Revision:
+    """Write what the inspection said: `{"verdict", "findings", "facts", "trial"}`.
+
+    The first report stands: one that comes for an inspected revision changes nothing.
+
+    Raises:
+        UnknownRevisionError: there is no such revision.
+        InvalidInputError: the verdict is none of passed, flagged, failed.
+    """
+    final = (*selectors.INSPECTED, RevisionState.FAILED)
+    if report.get("verdict") not in final:
+        raise InvalidInputError("A verdict is passed, flagged or failed.", field="verdict")
+    with transaction.atomic():
+        revision = Revision.objects.select_for_update().filter(pk=revision_id).first()
+        if revision is None:
+            raise UnknownRevisionError("There is no such revision.", revision=revision_id)
+        if revision.state != RevisionState.PENDING:
+            return revision
+        whole = _with_other_graphs(dict(report), revision.graph_path, list(_pairs(revision)))
+        revision.report, revision.state = whole, whole["verdict"]
+        revision.inspected_at = timezone.now()
+        revision.save(update_fields=("report", "state", "inspected_at"))
+        audit.note(None, "revision.inspect", revision.pk, verdict=str(revision.state))
+    return revision
+
+
+def _with_other_graphs(report: dict[str, Any], graph: str, names: list[str]) -> dict[str, Any]:
+    """Flag the graphs beside the one that runs: nobody has looked into them."""
+    kept = [item for item in report.get("findings", ()) if item.get("code") != "other_graph"]
+    others = [
+        {
+            "code": "other_graph",
+            "place": name,
+            "remedy": f"only {graph} was inspected and runs; make this one a model of its own",
+            "level": "flag",
+        }
+        for name in sorted(names)
+        if name.lower().endswith(".onnx") and name != graph
+    ]
+    levels = {item.get("level") for item in (*kept, *others)}
+    verdict = report["verdict"]
+    if verdict != RevisionState.FAILED:
+        verdict = RevisionState.FLAGGED if "flag" in levels else RevisionState.PASSED
+    return {**report, "verdict": str(verdict), "findings": [*kept, *others]}

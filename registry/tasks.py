@@ -1,0 +1,34 @@
+"""Wake-ups: the rows say what there is to do, and a lost message costs only time."""
+
+from __future__ import annotations
+
+import logging
+from uuid import UUID
+
+from celery import shared_task
+from kombu.exceptions import OperationalError
+
+from registry.services import uploads
+
+log = logging.getLogger(__name__)
+
+
+@shared_task
+def complete_upload(upload_id: str) -> None:
+    """Join the parts of a large upload and check the whole."""
+    uploads.join(UUID(upload_id))
+
+
+@shared_task
+def sweep_uploads() -> None:
+    """Remove what nobody waits for, and announce again the joins that were lost."""
+    for upload_id in uploads.sweep():
+        complete_upload.delay(str(upload_id))
+
+
+def announce(upload_id: UUID) -> None:
+    """Wake a worker for an upload that waits to be joined; without a broker the sweeper will."""
+    try:
+        complete_upload.delay(str(upload_id))
+    except OperationalError:
+        log.warning("no broker answers: the sweeper will find upload %s", upload_id)

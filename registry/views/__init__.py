@@ -1,0 +1,1 @@
+"""The pages of the registry: parse, ask a selector or a service, render."""

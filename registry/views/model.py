@@ -1,0 +1,122 @@
+"""The pages of one model: card, files, graph, API, releases. Run and executions are inference's."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.safestring import mark_safe
+from django.views.decorators.http import require_GET
+
+from registry import selectors
+from registry.choices import ClaimKind
+from registry.models import Release
+from registry.services import cards
+from registry.views import lines
+from registry.views.shown import evidence_context, shown
+
+MAX_FILES = 500
+_BINDS = {
+    ClaimKind.MODEL_SIGNATURE: "every file's path and digest, in the form of OpenSSF Model Signing",
+    ClaimKind.CARD: "README.md and the metadata that the publisher was shown",
+    ClaimKind.RELEASE: "version, revision, manifest, card, licence, and the release before",
+}
+
+
+@require_GET
+def short(request: HttpRequest, owner: str, name: str) -> HttpResponse:
+    """Lead `/<owner>/<name>/` to the model's page."""
+    model = selectors.find_model(f"{owner}/{name}", request.user)
+    return redirect(f"/models/{model.full_name}/")
+
+
+@require_GET
+def card(request: HttpRequest, owner: str, name: str) -> HttpResponse:
+    """Show the card of the newest release."""
+    found = shown(request, owner, name)
+    body = found.revision.card_body if found.revision else ""
+    # `render` returns what the sanitiser let through.
+    html = mark_safe(cards.render(body))  # noqa: S308
+    return render(request, "registry/model.html", {**found.context(), "card_html": html})
+
+
+@require_GET
+def files(request: HttpRequest, owner: str, name: str) -> HttpResponse:
+    """List the files of a revision with the lines that fetch and check them."""
+    found = shown(request, owner, name, request.GET.get("revision", ""))
+    rows = list(selectors.files(found.revision)[: MAX_FILES + 1]) if found.revision else []
+    context = {
+        **found.context(),
+        "files": rows[:MAX_FILES],
+        "more_files": len(rows) > MAX_FILES,
+        "sums": lines.sum_lines(rows[:MAX_FILES]),
+    }
+    if found.revision:
+        context["curl"] = lines.curl_lines(settings.SITE_URL, found.revision, rows[:MAX_FILES])
+    return render(request, "registry/files.html", context)
+
+
+@require_GET
+def graph(request: HttpRequest, owner: str, name: str) -> HttpResponse:
+    """Show what the inspection read from the graph."""
+    found = shown(request, owner, name, request.GET.get("revision", ""))
+    return render(request, "registry/graph.html", found.context())
+
+
+@require_GET
+def api(request: HttpRequest, owner: str, name: str) -> HttpResponse:
+    """Show how a program calls the newest release."""
+    found = shown(request, owner, name)
+    context = found.context()
+    if found.release:
+        facts = selectors.facts(found.release.revision)
+        context["snippets"] = lines.snippets(settings.SITE_URL, found.model, found.release, facts)
+    return render(request, "registry/api.html", context)
+
+
+@require_GET
+def releases(request: HttpRequest, owner: str, name: str) -> HttpResponse:
+    """List the releases, newest first; `?before=<number>` is the keyset."""
+    found = shown(request, owner, name)
+    rows = selectors.releases(found.model)
+    before = request.GET.get("before", "")
+    if before.isdecimal() and len(before) < 10:
+        rows = rows.filter(number__lt=int(before))
+    page = list(rows[: selectors.PAGE + 1])
+    more = len(page) > selectors.PAGE
+    context = {
+        **found.context(),
+        "releases": page[: selectors.PAGE],
+        "first_url": "?" if before else "",
+        "next_url": f"?before={page[selectors.PAGE - 1].number}" if more else "",
+    }
+    return render(request, "registry/releases.html", context)
+
+
+@require_GET
+def release(request: HttpRequest, owner: str, name: str, version: str) -> HttpResponse:
+    """Show one release: its digests, its three signatures, and how to check them elsewhere."""
+    found = shown(request, owner, name)
+    wanted = selectors.find_release(found.model, version)
+    manifest = selectors.manifest_of(wanted.revision)
+    context = {
+        **found.context(),
+        **evidence_context(wanted),
+        "shown": wanted,
+        "claims": _claims(wanted),
+        "subject_digest": manifest.subject_digest,
+        "model_sig_url": f"/models/{found.model.full_name}/releases/{wanted.version}/model.sig",
+        "cli": lines.release_lines(settings.SITE_URL, wanted),
+    }
+    return render(request, "registry/release.html", context)
+
+
+def _claims(wanted: Release) -> list[dict[str, object]]:
+    order = list(_BINDS)
+    return [
+        {"word": claim.get_kind_display(), "binds": _BINDS[kind], "index": claim.entry.index}
+        for kind, claim in sorted(
+            ((ClaimKind(claim.kind), claim) for claim in wanted.claims.all()),
+            key=lambda pair: order.index(pair[0]),
+        )
+    ]

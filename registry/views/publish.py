@@ -1,0 +1,171 @@
+"""The publishing wizard: an address per step, each of which can be left and come back to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.safestring import mark_safe
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from registry import selectors
+from registry.errors import RegistryError
+from registry.forms import CardForm, NewModelForm
+from registry.models import Model, Revision
+from registry.rights import need_write
+from registry.services import card_edit, cards, models
+from registry.views.draft import draft_card
+from registry.views.reader import own_owner, signed_in
+from registry.views.shown import revision_context
+
+STEPS = list(enumerate(("Name", "Files", "Inspection", "Card", "Sign"), 1))
+
+
+def _own_model(request: HttpRequest, owner: str, name: str) -> Model:
+    model = selectors.find_model(f"{owner}/{name}", request.user)
+    need_write(request.user, model.owner)
+    return model
+
+
+def _own_revision(request: HttpRequest, owner: str, name: str, revision: str) -> Revision:
+    model = _own_model(request, owner, name)
+    return selectors.find_revision(model, revision, request.user)
+
+
+def _render(request: HttpRequest, template: str, status: int = 200, **context: Any) -> HttpResponse:
+    return render(request, template, {"publish_steps": STEPS, **context}, status=status)
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def start(request: HttpRequest) -> HttpResponse:
+    """Make a model, or choose one of one's own."""
+    form = NewModelForm(request.POST or None)
+    problem = None
+    if form.is_valid():
+        try:
+            model = models.create(
+                signed_in(request),
+                name=form.cleaned_data["name"],
+                visibility=form.cleaned_data["visibility"],
+            )
+        except RegistryError as error:
+            problem = error
+        else:
+            return redirect(f"/publish/{model.full_name}/")
+    owner = own_owner(request)
+    own = Model.objects.filter(owner=owner).select_related("owner").order_by("-updated_at")
+    failed = problem is not None or bool(form.errors)
+    return _render(
+        request,
+        "publish/start.html",
+        status=400 if failed else 200,
+        form=form,
+        problem=problem,
+        owner=owner,
+        models=own[: selectors.PAGE] if owner else [],
+    )
+
+
+@login_required
+@require_GET
+def files(request: HttpRequest, owner: str, name: str) -> HttpResponse:
+    """Choose files; the browser hashes and sends them."""
+    model = _own_model(request, owner, name)
+    revision_url = f"/publish/{model.full_name}/{model.head_id}/" if model.head_id else ""
+    return _render(request, "publish/files.html", model=model, revision_url=revision_url)
+
+
+@login_required
+@require_GET
+def revision(request: HttpRequest, owner: str, name: str, revision: str) -> HttpResponse:
+    """Show the inspection and the card of a revision."""
+    return _revision_page(request, _own_revision(request, owner, name, revision))
+
+
+def _revision_page(
+    request: HttpRequest,
+    found: Revision,
+    *,
+    typed: str | None = None,
+    problem: RegistryError | None = None,
+) -> HttpResponse:
+    card = card_edit.read(found).decode("utf-8", "replace")
+    text = card or draft_card(found.model, selectors.facts(found))
+    release = getattr(found, "release", None)
+    inspected = found.state in selectors.INSPECTED
+    return _render(
+        request,
+        "publish/revision.html",
+        status=200 if problem is None else 400,
+        model=found.model,
+        revision=found,
+        step=4 if inspected else 3,
+        card=text if typed is None else typed,
+        card_is_template=not card,
+        problem=problem,
+        warnings=_warnings(card),
+        released=release,
+        may_sign=bool(card) and inspected and release is None and problem is None,
+        **revision_context(found),
+    )
+
+
+def _warnings(card: str) -> tuple[str, ...]:
+    try:
+        return cards.parse(card.encode()).warnings
+    except RegistryError:
+        return ()
+
+
+@login_required
+@require_GET
+def inspection(request: HttpRequest, owner: str, name: str, revision: str) -> HttpResponse:
+    """Return the fragment about the inspection, which asks again while it is not done."""
+    found = _own_revision(request, owner, name, revision)
+    context = {"model": found.model, "revision": found, "fragment": True}
+    return render(request, "publish/inspection.html", {**context, **revision_context(found)})
+
+
+@login_required
+@require_POST
+def save_card(request: HttpRequest, owner: str, name: str, revision: str) -> HttpResponse:
+    """Store the card as it was typed, in a new revision when it differs."""
+    found = _own_revision(request, owner, name, revision)
+    typed = request.POST.get("card", "")
+    form = CardForm(request.POST)
+    if not form.is_valid():
+        text = " ".join(str(error) for error in form.errors.get("card", []))
+        return _revision_page(request, found, typed=typed, problem=RegistryError(text))
+    try:
+        saved = card_edit.save(signed_in(request), found, form.cleaned_data["card"])
+    except RegistryError as error:
+        return _revision_page(request, found, typed=typed, problem=error)
+    return redirect(f"/publish/{saved.model.full_name}/{saved.pk}/")
+
+
+@login_required
+@require_POST
+def preview(request: HttpRequest) -> HttpResponse:
+    """Return the card as its page will show it, or why it cannot be saved."""
+    text = request.POST.get("card", "").replace("\r\n", "\n")
+    try:
+        card = cards.parse(text.encode())
+    except RegistryError as error:
+        return render(request, "publish/preview.html", {"problem": error})
+    # `render` returns what the sanitiser let through.
+    html = mark_safe(cards.render(card.body))  # noqa: S308
+    context = {"card_html": html, "metadata": card.metadata, "warnings": card.warnings}
+    return render(request, "publish/preview.html", context)
+
+
+@login_required
+@require_GET
+def sign(request: HttpRequest, owner: str, name: str, revision: str) -> HttpResponse:
+    """Show the three statements; the browser signs them."""
+    found = _own_revision(request, owner, name, revision)
+    if found.state not in selectors.INSPECTED or getattr(found, "release", None):
+        return redirect(f"/publish/{found.model.full_name}/{found.pk}/")
+    return _render(request, "publish/sign.html", model=found.model, revision=found)

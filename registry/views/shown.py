@@ -1,0 +1,110 @@
+"""What every page of a model needs: the model, what is shown of it, and the facts beside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest
+
+from registry import selectors
+from registry.choices import ClaimKind
+from registry.models import Model, Release, Revision
+from registry.rights import may_write
+
+_NOTHING: dict[str, Any] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A model, its newest release, and the revision whose content the page shows (or None)."""
+
+    model: Model
+    release: Release | None
+    revision: Revision | None
+    may_publish: bool
+
+    def context(self) -> dict[str, Any]:
+        """Return what `registry/model_base.html` and the sidebar read."""
+        return {
+            "model": self.model,
+            "release": self.release,
+            "revision": self.revision,
+            "may_publish": self.may_publish,
+            "publish_url": f"/publish/{self.model.full_name}/",
+            **(revision_context(self.revision) if self.revision else _NOTHING),
+            **(evidence_context(self.release) if self.release else _NOTHING),
+        }
+
+
+def shown(request: HttpRequest, owner: str, name: str, revision: str = "") -> Shown:
+    """Return what to show: the asked revision, else the newest release's, else the head.
+
+    Raises:
+        UnknownModelError, UnknownRevisionError: none that the reader may know of.
+    """
+    model = selectors.find_model(f"{owner}/{name}", request.user)
+    release = selectors.newest_release(model)
+    found = release.revision if release else None
+    writer = may_write(request.user, model.owner)
+    if revision:
+        found = selectors.find_revision(model, revision, request.user)
+    elif found is None and model.head is not None:
+        # What did not pass its inspection is the owner's business.
+        found = model.head if writer or model.head.state in selectors.INSPECTED else None
+    return Shown(model=model, release=release, revision=found, may_publish=writer)
+
+
+def revision_context(revision: Revision) -> dict[str, Any]:
+    """Return facts and report of a revision in the order in which pages show them."""
+    facts = selectors.facts(revision)
+    operators = facts.get("operators", {})
+    return {
+        "metadata": revision.card_metadata,
+        "facts": facts,
+        "opsets": list(facts.get("opsets", {}).items()),
+        "operators": sorted(operators.items(), key=lambda item: (-item[1], item[0])),
+        "node_count": facts.get("nodes", 0),
+        "graph_facts": _graph_facts(facts),
+        "report": revision.report,
+        "trial": _trial(revision.report.get("trial")),
+    }
+
+
+def _graph_facts(facts: dict[str, Any]) -> list[tuple[str, Any]]:
+    if not facts:
+        return []
+    found = [
+        ("IR version", facts.get("ir_version")),
+        *((f"Opset {domain}", version) for domain, version in facts.get("opsets", {}).items()),
+        ("Producer", facts.get("producer") or "not named"),
+        ("Nodes", f"{facts.get('nodes', 0):,}"),
+        ("Parameters", f"{facts.get('parameters', 0):,}"),
+        ("Functions", facts.get("functions") or None),
+        ("External data", ", ".join(facts.get("external", ())) or None),
+    ]
+    return [(word, value) for word, value in found if value is not None]
+
+
+def _trial(trial: dict[str, Any] | None) -> list[tuple[str, Any]]:
+    """Return the trial run as pairs of words: what it is called in the report, without `_`."""
+    if not isinstance(trial, dict):
+        return []
+    return [
+        (f"Trial: {key.replace('_', ' ')}", value)
+        for key, value in trial.items()
+        if isinstance(value, str | int | float)
+    ]
+
+
+def evidence_context(release: Release) -> dict[str, Any]:
+    """Return what the evidence panel of a release reads."""
+    entries = {claim.kind: claim.entry for claim in release.claims.all()}
+    base = f"/models/{release.model.full_name}"
+    return {
+        "signed": release,
+        "release_entry": entries.get(ClaimKind.RELEASE),
+        "file_count": release.revision.files.count(),
+        "files_url": f"{base}/files/?revision={release.revision_id}#lines",
+        "release_url": f"{base}/releases/{release.version}/",
+    }

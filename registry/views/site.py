@@ -1,0 +1,58 @@
+"""Search, and the pages that only explain."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.http import urlencode
+from django.views.decorators.http import require_GET
+
+from registry import selectors
+from registry.errors import RegistryError
+from registry.models import Key
+from registry.views import lines
+
+_DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{64})", re.IGNORECASE)
+_INDEX = re.compile(r"#?([0-9]{1,15})")
+_EXECUTION = re.compile(
+    r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE
+)
+
+
+@require_GET
+def search(request: HttpRequest) -> HttpResponse:
+    """Recognise what was typed by its form, and go there."""
+    typed = request.GET.get("q", "").strip()
+    if digest := _DIGEST.fullmatch(typed):
+        found = digest[1].lower()
+        if Key.objects.filter(pk=found).exists():
+            return redirect(f"/keys/{found}/")
+        return redirect(f"/ledger/search?{urlencode({'q': found})}")
+    if index := _INDEX.fullmatch(typed):
+        return redirect(f"/ledger/{int(index[1])}/")
+    if _EXECUTION.fullmatch(typed):
+        return redirect(f"/executions/{typed.lower()}/")
+    if "/" in typed or "--" in typed:
+        try:
+            model = selectors.find_model(typed, request.user)
+        except RegistryError:
+            pass
+        else:
+            return redirect(f"/models/{quote(model.full_name)}/")
+    return redirect(f"/models/?{urlencode({'q': typed})}" if typed else "/models/")
+
+
+@require_GET
+def verify(request: HttpRequest) -> HttpResponse:
+    """Explain what a receipt is and how to check one without this site."""
+    return render(request, "verify.html", {"cli": lines.verify_lines(settings.SITE_URL)})
+
+
+@require_GET
+def docs(request: HttpRequest) -> HttpResponse:
+    """Explain the evidence and the main job in short."""
+    return render(request, "docs.html")

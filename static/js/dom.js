@@ -1,0 +1,147 @@
+// Small helpers of the pages. Text goes in as text nodes only: nothing here reads HTML.
+
+import { ApiError } from "./api.js";
+
+const UNITS = ["B", "kB", "MB", "GB", "TB"];
+
+/**
+ * Make an element: attributes that are `false`, null or undefined are left out, functions listen.
+ *
+ * @param {string} tag
+ * @param {Record<string, unknown>} [attributes] `onclick: fn` listens to click
+ * @param {...(Node | string | null)} children
+ * @returns {HTMLElement}
+ */
+export function el(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === false || value === null || value === undefined) continue;
+    if (typeof value === "function") element.addEventListener(name.slice(2), value);
+    else element.setAttribute(name, value === true ? "" : String(value));
+  }
+  element.append(...children.filter((child) => child !== null));
+  return element;
+}
+
+/** @param {string} id @returns {any} the element, or null */
+export function byId(id) {
+  return document.getElementById(id);
+}
+
+/**
+ * Show an error in the alert `id`, else in the first alert of the page, else in a new one.
+ *
+ * @param {unknown} error
+ * @param {string} [id]
+ */
+export function showError(error, id = "") {
+  const box = alertBox(id);
+  const detail = error instanceof ApiError ? error.detail : {};
+  const facts = Object.entries(detail).flatMap(([name, value]) => [
+    el("dt", {}, name),
+    el("dd", {}, typeof value === "string" ? value : JSON.stringify(value)),
+  ]);
+  box.replaceChildren(
+    el("p", { class: "callout-title" }, String(error?.message ?? error)),
+    ...(facts.length ? [el("dl", { class: "facts" }, ...facts)] : []),
+  );
+  box.hidden = false;
+  box.scrollIntoView({ block: "nearest" });
+}
+
+/** @param {string} [id] */
+export function clearError(id = "") {
+  const box = byId(id);
+  if (!box) return;
+  box.replaceChildren();
+  box.hidden = true;
+}
+
+function alertBox(id) {
+  const main = document.querySelector("main") ?? document.body;
+  const found = byId(id) ?? main.querySelector("[role=alert][data-errors]");
+  if (found) {
+    if (!found.classList.contains("callout")) found.classList.add("callout", "bad");
+    return found;
+  }
+  const made = el("div", { role: "alert", class: "callout bad", id: id || null, "data-errors": true });
+  main.prepend(made);
+  return made;
+}
+
+/**
+ * Say something in a polite live region, if the page has it.
+ *
+ * @param {string} id
+ * @param {string} text
+ */
+export function say(id, text) {
+  const region = byId(id);
+  if (region && region.textContent !== text) region.textContent = text;
+}
+
+/**
+ * Run `action` with the button out of use, and show its error.
+ *
+ * @param {HTMLButtonElement | null} button
+ * @param {string} alertId
+ * @param {() => Promise<void>} action
+ */
+export async function guarded(button, alertId, action) {
+  clearError(alertId);
+  if (button) button.disabled = true;
+  try {
+    await action();
+  } catch (error) {
+    showError(error, alertId);
+  } finally {
+    if (button) button.disabled = false;
+  }
+}
+
+/**
+ * Return a digest as the pages show it: grouped, shortened by the style sheet, with a copy button.
+ *
+ * @param {string} hex
+ * @param {string} [label] what it is
+ * @returns {HTMLElement}
+ */
+export function digestElement(hex, label = "digest") {
+  const groups = (hex.match(/.{1,8}/g) ?? []).map((group) => el("span", {}, group));
+  const words = `Copy the ${label} ${hex.slice(0, 8)}`;
+  return el(
+    "span",
+    { class: "digest" },
+    el("code", { class: "digest-value" }, ...groups),
+    el("button", { type: "button", class: "copy", "data-copy": hex, "aria-label": words }, "Copy"),
+  );
+}
+
+/**
+ * Return a size as people read it: `17 B`, `1.4 MB` (powers of 1000).
+ *
+ * @param {number} size bytes
+ * @returns {string}
+ */
+export function formatBytes(size) {
+  let amount = size;
+  let unit = 0;
+  for (; amount >= 1000 && unit < UNITS.length - 1; unit += 1) amount /= 1000;
+  return unit === 0 ? `${size} B` : `${amount.toFixed(1)} ${UNITS[unit]}`;
+}
+
+/**
+ * Give the reader a file.
+ *
+ * @param {string} name
+ * @param {string} text
+ * @param {string} [type]
+ */
+export function download(name, text, type = "application/json") {
+  const address = URL.createObjectURL(new Blob([text], { type }));
+  const link = el("a", { href: address, download: name });
+  document.body.append(link);
+  link.click();
+  link.remove();
+  setTimeout(() => URL.revokeObjectURL(address), 60_000);
+}

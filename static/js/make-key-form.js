@@ -1,0 +1,56 @@
+// The form `#make-key`: make, hand out the backup, register. Its page is told of the new key.
+
+import { request } from "./api.js";
+import { byId, download, el, guarded } from "./dom.js";
+import { renderBackup } from "./key-backup.js";
+import { makeKey } from "./keys.js";
+import { registerKey } from "./registration.js";
+
+/**
+ * @param {import("./key-store.js").KeyStore} store
+ * @param {string} owner
+ * @param {(record: import("./key-store.js").KeyRecord) => Promise<void>} onMade called once the key is
+ *   in this browser, and again when it is registered
+ */
+export function bindMakeKey(store, owner, onMade) {
+  const form = byId("make-key");
+  form?.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const button = form.querySelector("[type=submit], button");
+    void guarded(button, "make-key-error", async () => {
+      const { name, passphrase } = form.elements;
+      const made = await makeKey(store, {
+        owner,
+        name: name.value.trim(),
+        passphrase: passphrase.value,
+      });
+      downloadBackup(made);
+      showDone(made);
+      await onMade(made);
+      await registerKey(request, made);
+      form.reset(); // the passphrase stays in the field until all is done
+      await onMade(made);
+    });
+  });
+}
+
+/**
+ * Give the reader the backup file of a key.
+ *
+ * @param {import("./key-store.js").KeyRecord} record
+ */
+export function downloadBackup({ fingerprint, backup }) {
+  download(`assay-key-${fingerprint.slice(0, 8)}.json`, renderBackup(backup));
+}
+
+function showDone(record) {
+  byId("make-key-done")?.replaceChildren(
+    `The key "${record.name}" is made. Keep its backup file, which was downloaded just now: ` +
+      "without it the key is gone when this browser forgets it. ",
+    el(
+      "button",
+      { type: "button", class: "link-button", onclick: () => downloadBackup(record) },
+      "Download it again",
+    ),
+  );
+}

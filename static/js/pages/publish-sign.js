@@ -1,0 +1,208 @@
+// /publish/<owner>/<name>/<revision>/sign/: read, sign with a key of this browser, publish.
+
+import { request } from "../api.js";
+import { byId, clearError, digestElement, el, guarded, showError } from "../dom.js";
+import { forgetHashed, recallHashed } from "../hashed-files.js";
+import { openKeyStore } from "../key-store.js";
+import { listKeys, sign, signingProblem } from "../keys.js";
+import { bindMakeKey } from "../make-key-form.js";
+import { registerKey, registeredKeys } from "../registration.js";
+import { CARD_PATH, buildPayloads, checkSigning } from "../signing.js";
+
+const main = document.querySelector("main[data-page=publish-sign]");
+const { model = "", revision = "", owner = model.split("/")[0] } = main?.dataset ?? {};
+const signButton = byId("sign");
+const versionField = byId("version");
+const decoder = new TextDecoder();
+
+const state = {
+  store: null,
+  keys: [],
+  registered: new Map(),
+  signing: null,
+  payloads: null,
+  allowed: false, // no check failed
+  building: 0,
+};
+
+async function loadSigning() {
+  state.signing = await request("GET", `models/${model}/revisions/${revision}/signing`);
+  if (versionField && !versionField.value) versionField.value = state.signing.next_version ?? "";
+  await check();
+  await build();
+}
+
+async function check() {
+  const known = { model, revision, hashed: recallHashed(sessionStorage, model) };
+  const findings = await checkSigning(state.signing, { ...known, card: await fetchCard() });
+  state.allowed = findings.every((finding) => finding.state !== "failed");
+  showFindings(findings, known.hashed !== null);
+}
+
+/** Return the bytes of README.md, null when they cannot be had. */
+async function fetchCard() {
+  try {
+    const response = await fetch(`/models/${model}/files/${revision}/${CARD_PATH}`);
+    return response.ok ? new Uint8Array(await response.arrayBuffer()) : null;
+  } catch {
+    return null;
+  }
+}
+
+function showFindings(findings, hasHashed) {
+  const rows = findings.map((finding) =>
+    el(
+      "li",
+      { class: "evidence-row", "data-state": finding.state },
+      el("p", { class: "evidence-state" }, el("span", {}, `${WORDS[finding.state]}: ${finding.words}`)),
+    ),
+  );
+  const list = el("ol", {}, ...rows);
+  const forget = el("button", { type: "button", class: "button", onclick: forgetAndCheck }, FORGET);
+  findingsBox().replaceChildren(list, ...(state.allowed || !hasHashed ? [] : [forget]));
+}
+
+const FORGET = "The later changes are mine: forget what this tab hashed";
+const WORDS = {
+  checked: "checked here",
+  failed: "failed",
+  unknown: "could not check",
+  server: "the server says",
+};
+
+function findingsBox() {
+  let box = byId("sign-checks");
+  if (!box) {
+    box = el("div", { id: "sign-checks", class: "evidence", "aria-live": "polite" });
+    const place = byId("statement-release")?.closest("details") ?? signButton;
+    place?.before(box);
+  }
+  return box;
+}
+
+async function forgetAndCheck() {
+  forgetHashed(sessionStorage, model);
+  await check();
+  update();
+}
+
+/** Build the payloads for the version in the field and show them as they will be signed. */
+async function build() {
+  const ticket = (state.building += 1);
+  const version = versionField?.value.trim() ?? "";
+  let payloads = null;
+  try {
+    payloads = version && state.signing ? await buildPayloads(state.signing, version) : null;
+    if (version) clearError("sign-error");
+  } catch (error) {
+    showError(error, "sign-error");
+  }
+  if (ticket !== state.building) return; // the version has changed meanwhile
+  state.payloads = payloads && { version, ...payloads };
+  for (const kind of ["oms", "card", "release"]) {
+    const shown = byId(`statement-${kind}`);
+    if (shown) shown.textContent = payloads ? decoder.decode(payloads[kind]) : "";
+  }
+  update();
+}
+
+async function loadKeys() {
+  state.keys = await listKeys(state.store, owner);
+  state.registered = await registeredKeys(request, owner);
+  showKeys();
+  update();
+}
+
+function showKeys() {
+  const choice = byId("key-choice");
+  if (!choice) return;
+  const legend = choice.querySelector("legend");
+  const chosen = chosenKey()?.fingerprint;
+  const rows = state.keys.map((record) => keyRow(record, chosen));
+  const none = el("p", {}, "No key of yours in this browser: make one, or restore one.");
+  choice.replaceChildren(...(legend ? [legend] : []), ...(rows.length ? rows : [none]));
+  if (!chosenKey()) choice.querySelector("input[name=key]:enabled")?.click();
+  const make = byId("key-make");
+  if (make && state.keys.length === 0) make.open = true;
+}
+
+function keyRow(record, chosen) {
+  const registration = state.registered.get(record.fingerprint)?.state;
+  const usable = registration === "registered";
+  const id = `key-${record.fingerprint.slice(0, 16)}`;
+  const radio = el("input", {
+    ...{ type: "radio", name: "key", id, value: record.fingerprint, onchange: update },
+    disabled: !usable,
+    checked: usable && record.fingerprint === chosen,
+  });
+  const register = async () => {
+    await registerKey(request, record);
+    await loadKeys();
+  };
+  const button = el(
+    "button",
+    { type: "button", class: "button", onclick: () => guarded(button, "sign-error", register) },
+    "Register this key",
+  );
+  return el(
+    "div",
+    { class: "field check" },
+    radio,
+    el("label", { for: id }, `${record.name} (${registration ?? "not registered"})`),
+    digestElement(record.fingerprint, "fingerprint"),
+    registration ? null : button,
+  );
+}
+
+function chosenKey() {
+  const radio = byId("key-choice")?.querySelector("input[name=key]:checked");
+  return state.keys.find((record) => record.fingerprint === radio?.value) ?? null;
+}
+
+function update() {
+  if (!signButton) return;
+  const version = state.payloads?.version;
+  signButton.textContent = version ? `Sign and publish ${version}` : "Sign and publish";
+  const read = byId("read")?.checked ?? true;
+  signButton.disabled = !(chosenKey() && state.payloads && state.allowed && read);
+}
+
+async function publish() {
+  const { version, oms, card, release } = state.payloads;
+  const record = chosenKey();
+  const say = (words) => byId("sign-progress")?.replaceChildren(words);
+  clearError("sign-error");
+  signButton.disabled = true;
+  try {
+    say("Signing in this browser…");
+    const claims = {
+      oms: await sign(record, oms),
+      card: await sign(record, card),
+      release: await sign(record, release),
+    };
+    say("Sending the three envelopes; the server checks them and logs them…");
+    const notes = byId("notes")?.value ?? "";
+    const json = { revision, version, notes, claims, key: record.fingerprint };
+    const made = await request("POST", `models/${model}/releases`, { json });
+    forgetHashed(sessionStorage, model);
+    say(`Released as ${made.version}.`);
+    location.assign(`/models/${model}/releases/${encodeURIComponent(made.version)}/`);
+  } catch (error) {
+    say("");
+    showError(error, "sign-error");
+    update();
+  }
+}
+
+async function start() {
+  const problem = signingProblem();
+  if (problem) throw new Error(problem);
+  state.store = await openKeyStore();
+  bindMakeKey(state.store, owner, loadKeys);
+  versionField?.addEventListener("input", () => void build());
+  byId("read")?.addEventListener("change", update);
+  signButton?.addEventListener("click", () => void publish());
+  await Promise.all([loadKeys(), loadSigning()]);
+}
+
+start().catch((error) => showError(error, "sign-error"));

@@ -1,0 +1,84 @@
+// A browser key becomes a publisher's key: its `key` statement, signed by itself, goes to the log.
+
+import { ApiError, path } from "./api.js";
+import { keyStatement } from "./assay/statements.js";
+import { backupFromCopy, serverCopy } from "./key-backup.js";
+import { sign } from "./keys.js";
+
+/**
+ * @typedef {import("./api.js").Request} Request
+ * @typedef {import("./key-store.js").KeyRecord} KeyRecord
+ * @typedef {{fingerprint: string, state: string, owner: string, name: string, public_key: string}}
+ *   RegisteredKey
+ */
+
+/**
+ * Register `record` for its owner.
+ *
+ * @param {Request} request
+ * @param {KeyRecord} record
+ * @returns {Promise<RegisteredKey>}
+ */
+export async function registerKey(request, record) {
+  const envelope = await claim(request, record, "register");
+  return request("POST", "keys", { json: { envelope, name: record.name } });
+}
+
+/**
+ * Revoke `record`: what it signs later counts for nothing, what it signed before stays good.
+ *
+ * @param {Request} request
+ * @param {KeyRecord} record
+ * @returns {Promise<RegisteredKey>}
+ */
+export async function revokeKey(request, record) {
+  const envelope = await claim(request, record, "revoke");
+  const address = path("keys", record.fingerprint, "revocation");
+  return request("POST", address, { json: { envelope } });
+}
+
+/**
+ * Return the keys that are registered for `owner`, by fingerprint.
+ *
+ * @param {Request} request
+ * @param {string} owner
+ * @returns {Promise<Map<string, RegisteredKey>>}
+ */
+export async function registeredKeys(request, owner) {
+  const { items } = await request("GET", `keys?owner=${encodeURIComponent(owner)}`);
+  return new Map(items.map((key) => [key.fingerprint, key]));
+}
+
+/**
+ * Leave a copy of the wrapped key with the server; the passphrase stays here.
+ *
+ * @param {Request} request
+ * @param {KeyRecord} record
+ */
+export async function keepCopy(request, { fingerprint, backup }) {
+  await request("PUT", path("keys", fingerprint, "backup"), { json: serverCopy(backup) });
+}
+
+/**
+ * Return the backup that the server keeps of a registered key, null when it has none.
+ *
+ * @param {Request} request
+ * @param {RegisteredKey} key
+ * @returns {Promise<import("./key-backup.js").Backup | null>}
+ */
+export async function fetchCopy(request, key) {
+  try {
+    const copy = await request("GET", path("keys", key.fingerprint, "backup"));
+    return await backupFromCopy(copy, key);
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 404) return null;
+    throw error;
+  }
+}
+
+async function claim(request, record, action) {
+  const { origin, size, root } = await request("GET", "ledger/head");
+  const observed = { origin, treeSize: size, rootHash: root };
+  const payload = await keyStatement({ observed, owner: record.owner, action }, record.spki);
+  return sign(record, payload);
+}

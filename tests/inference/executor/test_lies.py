@@ -1,0 +1,51 @@
+"""A model process is a stranger: whatever it answers is checked before anything is signed."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from inference.client import ExecutorError
+from inference.executor.hosts import SCRIPT
+from tests.inference.executor.models import Revision, floats
+from tests.inference.executor.running import Running, start_supervisor
+
+FORMS = ["name", "datatype", "shape", "negative", "huge", "size", "tail", "none", "more"]
+BREAKS = ["extra", "form", "array", "garbage", "long", "exit"]
+
+
+@pytest.fixture(scope="module")
+def liar(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    folder = tmp_path_factory.mktemp("liar")
+    shutil.copy(Path(__file__).parent / "liar.mjs", folder)
+    shutil.copy(SCRIPT.parent / "frames.mjs", folder)
+    arguments = ["--host-script", str(folder / "liar.mjs"), "--slots", "1"]
+    running = start_supervisor(arguments=arguments)
+    yield running
+    running.stop()
+
+
+def test_an_honest_answer_passes(liar: Running) -> None:
+    revision = Revision.of(b"honest")
+    asked = revision.request(liar.log.checkpoint(), outputs=("honest",))
+    assert liar.client().infer(asked, revision.read).outputs == (floats("honest", 1),)
+
+
+@pytest.mark.parametrize("lie", FORMS + BREAKS)
+def test_a_lie_is_caught_and_nothing_is_signed(liar: Running, lie: str) -> None:
+    revision = Revision.of(lie.encode())
+    asked = revision.request(liar.log.checkpoint(), outputs=(lie,))
+    with pytest.raises(ExecutorError, match="the model process ended") as caught:
+        liar.client().infer(asked, revision.read)
+    assert (caught.value.code, caught.value.retry) == ("unavailable", True)
+
+
+def test_silence_ends_half_a_second_after_the_deadline(liar: Running) -> None:
+    revision = Revision.of(b"silence")
+    asked = revision.request(liar.log.checkpoint(), outputs=("silence",), deadline_s=0.3)
+    with pytest.raises(ExecutorError) as caught:
+        liar.client().infer(asked, revision.read)
+    assert caught.value.code == "deadline"

@@ -1,0 +1,157 @@
+"""A claim enters the log once, signed, in the caller's transaction."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+
+import pytest
+from django.db import DatabaseError, connection, transaction
+from django.utils import timezone
+
+from assay.digests import sha256_hex
+from assay.dsse import rekor_body, sign
+from assay.limits import LIMITS
+from assay.merkle import leaf_hash
+from assay.statements import OMS, Statement, Subject, parse_statement
+from ledger import services as ledger
+from ledger.errors import (
+    DuplicateClaimError,
+    InvalidEnvelopeError,
+    LogBusyError,
+    LogFrozenError,
+)
+from ledger.models import Entry, Log, Payload
+from tests.ledger.builders import append_all, claim, private_key, sequence, signed, thing
+
+
+def test_alice_appends_and_the_claim_is_durable_before_it_has_an_index(opened: None) -> None:
+    one = claim(1)
+    entry = Entry.objects.get(pk=one.append(model="alice/digits"))
+    body = rekor_body(one.envelope.pae_sha256, one.envelope.signature, one.key.spki)
+    assert (entry.index, entry.kind, entry.model) == (None, "moderation", "alice/digits")
+    assert entry.fingerprint == one.key.fingerprint
+    assert bytes(entry.leaf_hash) == leaf_hash(body)
+    assert bytes(entry.payload.payload) == one.envelope.payload
+    assert bytes(entry.payload.pae_sha256) == one.envelope.pae_sha256
+    assert [(s.name, s.sha256) for s in entry.subjects.all()] == [("thing-1", sha256_hex(thing(1)))]
+    assert ledger.entry_for_claim(one.key.fingerprint, one.envelope.pae_sha256) == entry.pk
+
+
+def test_nothing_is_logged_when_the_caller_rolls_back(opened: None) -> None:
+    with transaction.atomic():
+        claim(1).append()
+        transaction.set_rollback(True)
+    assert not Entry.objects.exists()
+    assert not Payload.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_append_outside_a_transaction_is_a_fault_of_the_caller() -> None:
+    one = claim(1)
+    with pytest.raises(RuntimeError, match="transaction"):
+        ledger.append(one.envelope, one.key, one.statement)
+
+
+def test_mallory_may_not_log_in_the_name_of_alice(opened: None) -> None:
+    forged = replace(claim(1, by="mallory"), key=claim(1).key)
+    with pytest.raises(InvalidEnvelopeError, match="signature"):
+        forged.append()
+    assert not Entry.objects.exists()
+
+
+def test_mallory_may_not_show_another_statement_than_the_signed_one(opened: None) -> None:
+    with pytest.raises(InvalidEnvelopeError, match="another statement"):
+        replace(claim(1), statement=claim(2).statement).append()
+
+
+def test_what_is_no_statement_is_refused(opened: None) -> None:
+    one = claim(1)
+    alice = private_key("alice")
+    with pytest.raises(InvalidEnvelopeError, match="refused"):
+        replace(one, envelope=sign(b"not a statement", alice)).append()
+    with pytest.raises(InvalidEnvelopeError, match="at most"):
+        replace(one, envelope=sign(b" " * (LIMITS.statement + 1), alice)).append()
+
+
+def test_a_kind_that_the_log_does_not_know_is_refused(opened: None) -> None:
+    subject = Subject(name="x", sha256="0" * 64)
+    strange = Statement(subjects=(subject,), predicate_type="urn:other:v1", predicate={})
+    with pytest.raises(InvalidEnvelopeError, match="urn:other:v1"):
+        signed(strange).append()
+
+
+def test_a_foreign_subject_without_sha256_is_logged_but_not_indexed(opened: None) -> None:
+    payload = (
+        b'{"_type":"https://in-toto.io/Statement/v1","subject":[{"digest":{"blake3":"00"}}],'
+        b'"predicateType":"' + OMS.encode() + b'","predicate":{}}'
+    )
+    one = replace(
+        claim(1),
+        envelope=sign(payload, private_key("alice")),
+        statement=parse_statement(payload),
+    )
+    entry = Entry.objects.get(pk=one.append())
+    assert (entry.kind, entry.subjects.count()) == ("oms", 0)
+
+
+def test_the_same_claim_twice_finds_the_first(opened: None) -> None:
+    first = claim(1).append()
+    with pytest.raises(DuplicateClaimError) as caught:
+        claim(1).append()
+    assert caught.value.entry_id == first
+    sequence()
+    with pytest.raises(DuplicateClaimError):
+        claim(1).append()
+
+
+def test_the_malleable_twin_of_a_signature_is_the_same_claim(opened: None) -> None:
+    first = claim(1)
+    assert first.twin().envelope.signature != first.envelope.signature
+    entry = first.append()
+    with pytest.raises(DuplicateClaimError) as caught:
+        first.twin().append()
+    assert caught.value.entry_id == entry
+
+
+def test_two_keys_over_one_payload_are_two_claims(opened: None) -> None:
+    assert claim(1).append() != claim(1, by="bob").append()
+    assert Payload.objects.count() == 1
+    assert Entry.objects.count() == 2
+
+
+def test_a_refused_duplicate_leaves_the_callers_transaction_usable(opened: None) -> None:
+    claim(1).append()
+    with transaction.atomic():
+        with pytest.raises(DuplicateClaimError):
+            claim(1).append()
+        claim(2).append()
+    assert Entry.objects.count() == 2
+
+
+def test_another_conflict_than_a_duplicate_is_not_called_one(opened: None) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE ledger_entry ADD CONSTRAINT no_bob CHECK (model <> 'bob/x')")
+    with pytest.raises(DatabaseError, match="no_bob"):
+        claim(1).append(model="bob/x")
+
+
+def test_a_frozen_log_takes_nothing(opened: None) -> None:
+    Log.objects.update(frozen_at=timezone.now())
+    with pytest.raises(LogFrozenError):
+        claim(1).append()
+
+
+def test_a_log_that_cannot_keep_up_says_so(opened: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["ledger.services.append"], "MAX_PENDING", 2)
+    append_all(range(2))
+    with pytest.raises(LogBusyError):
+        claim(2).append()
+    sequence()
+    claim(2).append()
+
+
+@pytest.mark.django_db
+def test_before_the_log_is_open_nothing_is_taken() -> None:
+    with pytest.raises(LogBusyError, match="not open"):
+        claim(1).append()
