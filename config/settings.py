@@ -16,6 +16,7 @@ from csp.constants import NONE, SELF
 
 from config import env
 from config.embedded import Postgres, Redis, run_dir
+from config.headers import add_headers
 from config.secret import secret_key
 
 django_stubs_ext.monkeypatch()
@@ -67,7 +68,7 @@ STORAGES: dict[str, dict[str, Any]] = {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
         "OPTIONS": {"location": str(BLOBS_DIR), "file_permissions_mode": 0o640},
     },
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
+    "staticfiles": {"BACKEND": "config.static.StaticStorage"},
 }
 MEDIA_ROOT = DATA / "media"
 
@@ -266,6 +267,8 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 2**20
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = DATA / "static"
+WHITENOISE_ADD_HEADERS_FUNCTION = add_headers
+WHITENOISE_MIMETYPES = {".mjs": "text/javascript", ".wasm": "application/wasm"}
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

@@ -89,9 +89,8 @@ class Client:
             with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 (as above)
                 return json.load(answer)
         except urllib.error.HTTPError as error:
-            raise PublishError(
-                f"{method} {path}: {error.status} {error.read().decode()}"
-            ) from error
+            words = error.read().decode("utf-8", "replace")
+            raise PublishError(f"{method} {path}: {error.code} {words}", error.code) from error
 
     def exists(self, path: str) -> Any:
         """Return what `GET` answers, or None for 404."""
@@ -179,7 +178,7 @@ def publish(
     model = client.exists(f"models/{owner}/{name}")
     if model is None:
         model = client.call("POST", "models", {"owner": owner, "name": name})
-    for release in client.call("GET", f"models/{owner}/{name}/releases")["results"]:
+    for release in client.call("GET", f"models/{owner}/{name}/releases")["items"]:
         if release["manifest"] == manifest.digest:
             return str(release["version"])
     tree = [{"path": path, "sha256": client.upload(content)} for path, content in files.items()]

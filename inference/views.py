@@ -164,15 +164,19 @@ def run(request: HttpRequest, owner: str, name: str) -> HttpResponse:
     """Show the form made from the model's inputs; run what was typed, and keep it."""
     found = shown(request, owner, name)
     context: dict[str, Any] = {**found.context(), "result": None, "error": None, "inputs": []}
-    status = 200
     if found.release is not None:
         try:
             context |= _form(request, found.model.full_name, found.release.version)
-        except (InferenceError, RegistryError, LedgerError) as error:
-            context["error"] = {"code": error.code, "message": error.message}
-            status = error.status
+        except (InferenceError, RegistryError) as error:
+            context["error"] = _told(error)
     context.setdefault("typed", request.POST.get("inputs", ""))
+    refused = request.method == "POST" and context["error"]
+    status = context["error"]["status"] if refused else 200
     return render(request, "inference/run.html", context, status=status)
+
+
+def _told(error: InferenceError | LedgerError | RegistryError) -> dict[str, Any]:
+    return {"code": error.code, "message": error.message, "status": error.status}
 
 
 def _form(request: HttpRequest, full_name: str, version: str) -> dict[str, Any]:
@@ -189,7 +193,7 @@ def _form(request: HttpRequest, full_name: str, version: str) -> dict[str, Any]:
         plan = make_plan(target, given, Wishes(), request.user, limit_s=limit_s)
         return {**context, "result": _result(infer(plan))}
     except (InferenceError, LedgerError) as error:
-        return {**context, "error": {"code": error.code, "message": error.message}}
+        return {**context, "error": _told(error)}
 
 
 def _items(typed: str) -> list[Any]:

@@ -7,3 +7,6 @@ class LedgerConfig(AppConfig):
     """The application, as Django knows it."""
 
     name = "ledger"
+
+    def ready(self) -> None:
+        from ledger import checks  # noqa: F401 (importing registers them)

@@ -172,18 +172,19 @@ class Sequencer:
     def _commit(self, batch: Batch, grown: Growth, old_root: bytes) -> None:
         """Fix the indices and move the head, or nothing of both."""
         with transaction.atomic():
+            # The head comes first: its row lock makes two leaders wait for each other.
+            moved = Log.objects.filter(origin=self._origin, size=grown.old, root=old_root).update(
+                size=grown.edge.size, root=grown.root
+            )
             with connection.cursor() as cursor:
                 cursor.execute(
                     "UPDATE ledger_entry AS entry SET index = %s + batch.number - 1"
                     " FROM unnest(%s::bigint[]) WITH ORDINALITY AS batch(id, number)"
-                    " WHERE entry.id = batch.id AND entry.index IS NULL",
-                    [grown.old, list(batch.rows)],
+                    " WHERE entry.id = batch.id AND entry.index IS NULL AND %s",
+                    [grown.old, list(batch.rows), bool(moved)],
                 )
                 taken = cursor.rowcount
-            moved = Log.objects.filter(origin=self._origin, size=grown.old, root=old_root).update(
-                size=grown.edge.size, root=grown.root
-            )
-            if taken != len(batch.rows) or not moved:
+            if taken != len(batch.rows):
                 raise LogDamagedError("Another sequencer moved the head; this one stops.")
 
     # ---------------------------------------------------------------- step 5

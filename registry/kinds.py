@@ -7,6 +7,8 @@ in another process.
 
 from __future__ import annotations
 
+import io
+import pickletools
 import re
 import struct
 from dataclasses import dataclass
@@ -71,9 +73,7 @@ _MAGICS = (
 _PICKLE = re.compile(
     rb"\x80(?:[\x04\x05]\x95|[\x02-\x05][\x8a\x8c}\](cXJKMNUq)GI\x88\x89])", re.DOTALL
 )
-_OLD_PICKLE = re.compile(
-    rb"(?:\(?[cdl](?:p?0\n|[A-Za-z_][\w.]*\n[A-Za-z_]\w*\n)|\(dp\d+\n|\(lp\d+\n)"
-)
+_CODE = frozenset({"GLOBAL", "INST", "STACK_GLOBAL"})
 _MARKUP = re.compile(
     rb"(?:\s|<!--.*?-->|<\?xml[^>]*\?>)*<(?:!doctype\s+(?:html|svg)|html|head|body|script|svg|iframe)"
     rb"[\s>/]",
@@ -90,7 +90,7 @@ def kind_of(path: str, head: bytes, size: int) -> Kind:
     Raises:
         RefusedFileError: code `kind`, with what it is and the remedy.
     """
-    _refuse_dangerous(path, head)
+    _refuse_dangerous(path, head, whole=size <= len(head))
     if path.lower().endswith(".onnx"):
         if not _begins_as_onnx(head):
             raise _refused(path, "is called .onnx and is not an ONNX model", _EXPORT)
@@ -106,11 +106,11 @@ def _refused(path: str, what: str, remedy: str) -> RefusedFileError:
     return RefusedFileError(f"'{path}' {what}.", path=path, code="kind", remedy=remedy)
 
 
-def _refuse_dangerous(path: str, head: bytes) -> None:
+def _refuse_dangerous(path: str, head: bytes, *, whole: bool) -> None:
     for magic in _MAGICS:
         if head[magic.offset : magic.offset + len(magic.start)] == magic.start:
             raise _refused(path, f"is {magic.what}", magic.remedy)
-    if _PICKLE.match(head) or _OLD_PICKLE.match(head):
+    if _PICKLE.match(head) or _is_old_pickle(head, whole=whole):
         raise _refused(path, "is a Python pickle, which runs code when it is loaded", _EXPORT)
     if _is_windows_program(head):
         raise _refused(path, "is a program (PE)", _LEAVE)
@@ -118,6 +118,21 @@ def _refuse_dangerous(path: str, head: bytes) -> None:
         raise _refused(path, "is a NumPy file of Python objects", "Save it without objects.")
     if _MARKUP.match(head.removeprefix(b"\xef\xbb\xbf")):
         raise _refused(path, "is a web page or a drawing with scripts (HTML, SVG)", _LEAVE)
+
+
+def _is_old_pickle(head: bytes, *, whole: bool) -> bool:
+    """Tell whether `head` is a pickle of protocol 0 or 1 that names a class or function.
+
+    Those protocols have no magic, and a list of words begins like one, so the opcodes are read (and
+    nothing is run) up to the end.
+    """
+    stream, code = io.BytesIO(head), False
+    try:
+        for opcode, _, _ in pickletools.genops(stream):
+            code = code or opcode.name in _CODE
+    except (ValueError, OverflowError):
+        return code and not whole and stream.tell() >= len(head)
+    return code
 
 
 def _is_windows_program(head: bytes) -> bool:

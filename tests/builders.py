@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -185,3 +186,8 @@ def known_key(row: Key, person: Person) -> KeyPair:
     """Return the pair of a key that `make_key(person)` registered."""
     private = private_key(person.name)
     return KeyPair(private=private, public=public_key_of(private.public_key()), row=row)
+
+
+def set_mtime(path: Path, at: float) -> None:
+    """Make `path` as old as `at`, in POSIX seconds."""
+    os.utime(path, (at, at))

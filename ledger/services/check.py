@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from django.db.models import Max
 
 from assay.checkpoint import parse_checkpoint
-from assay.dsse import PublicKey, load_public_key, verify_envelope
+from assay.digests import sha256_hex
+from assay.dsse import load_public_key, verify_envelope
 from assay.errors import AssayError
 from assay.merkle import leaf_hash, root_from
 from assay.note import VKey, open_note, parse_note
@@ -54,7 +55,7 @@ def check_log(on_progress: OnProgress) -> int:
 
 def _check_files(log: Log, storage: LogStorage, edge: Edge, size: int) -> Edge:
     """Replay the log from `edge` to `size` and compare every file that this makes."""
-    bodies = [body for entry in _entries(log, edge.size, size) for body in [_check_entry(entry)]]
+    bodies = [_check_entry(entry) for entry in _entries(log, edge.size, size)]
     if len(bodies) != size - edge.size:
         raise LogDamagedError(f"Rows are missing between entries {edge.size} and {size}.")
     if not bodies:
@@ -73,15 +74,15 @@ def _entries(log: Log, start: int, end: int) -> Iterator[Entry]:
 def _check_entry(entry: Entry) -> bytes:
     """Check one row against itself and return its body."""
     body, envelope = body_of(entry), envelope_of(entry)
-    key: PublicKey = load_public_key(bytes(entry.public_key))
     name = f"Entry {entry.index}"
     if leaf_hash(body) != bytes(entry.leaf_hash):
         raise LogDamagedError(f"{name}: the row gives another leaf hash.")
     if envelope.pae_sha256 != bytes(entry.payload_id):
         raise LogDamagedError(f"{name}: the payload is another one.")
-    if key.fingerprint != entry.fingerprint:
+    if sha256_hex(bytes(entry.public_key)) != entry.fingerprint:
         raise LogDamagedError(f"{name}: the fingerprint is another key's.")
     try:
+        key = load_public_key(bytes(entry.public_key))
         verify_envelope(envelope, key)
     except AssayError as error:
         raise LogDamagedError(f"{name}: {error}.") from error

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
 from knox.auth import TokenAuthentication as KnoxTokenAuthentication
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from registry.choices import TokenScope
 from registry.models import ApiToken
+
+if TYPE_CHECKING:
+    # DRF's views import this module, by its name in the settings, while they are imported.
+    from rest_framework.views import APIView
 
 
 class TokenAuthentication(KnoxTokenAuthentication):

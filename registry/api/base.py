@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
+from django.core.exceptions import RequestDataTooBig
 from rest_framework.permissions import IsAuthenticated, IsAuthenticatedOrReadOnly
 from rest_framework.request import Request
 from rest_framework.serializers import Serializer
@@ -16,7 +18,12 @@ from assay.dsse import Envelope, parse_envelope
 from assay.errors import AssayError
 from registry import selectors
 from registry.api.auth import ReadOrWriteScope
-from registry.errors import BadSignatureError, InvalidInputError, LengthRequiredError
+from registry.errors import (
+    BadSignatureError,
+    InvalidInputError,
+    LengthRequiredError,
+    TooLargeError,
+)
 from registry.models import Model
 from registry.rights import Caller
 
@@ -49,8 +56,17 @@ def account(request: Request) -> AbstractBaseUser:
 
 
 def read(shape: type[Serializer[Any]], request: Request) -> dict[str, Any]:
-    """Return the checked body; DRF's ValidationError names the fields that are wrong."""
-    serializer = shape(data=request.data)
+    """Return the checked body.
+
+    Raises:
+        ValidationError: (DRF's) names the fields that are wrong.
+        TooLargeError: more JSON than any call needs.
+    """
+    try:
+        serializer = shape(data=request.data)
+    except RequestDataTooBig:
+        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        raise TooLargeError("The body is larger than JSON may be here.", limit=limit) from None
     serializer.is_valid(raise_exception=True)
     data: dict[str, Any] = serializer.validated_data
     return data

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from json import JSONEncoder
 from typing import Any
 
 from django import template
@@ -47,6 +48,22 @@ def shape(dimensions: Sequence[Any] | None) -> str:
         return "unknown"
     words = ["?" if d is None or d in (-1, "") else str(d) for d in dimensions]
     return " \N{MULTIPLICATION SIGN} ".join(words) or "scalar"
+
+
+@register.filter
+def plain(value: Any) -> str:
+    """Return a value of a card's metadata in words: lists of texts joined, structures as JSON."""
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return ", ".join(value)
+    return as_json(value)
+
+
+@register.filter
+def as_json(value: Any) -> str:
+    """Return `value` as JSON for a data attribute, which the template escapes."""
+    return JSONEncoder(ensure_ascii=False).encode(value)
 
 
 @register.filter

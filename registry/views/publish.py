@@ -115,7 +115,7 @@ def _revision_page(
 
 def _warnings(card: str) -> tuple[str, ...]:
     try:
-        return cards.parse(card.encode()).warnings
+        return cards.parse(card.encode()).warnings if card else ()
     except RegistryError:
         return ()
 
@@ -166,6 +166,7 @@ def preview(request: HttpRequest) -> HttpResponse:
 def sign(request: HttpRequest, owner: str, name: str, revision: str) -> HttpResponse:
     """Show the three statements; the browser signs them."""
     found = _own_revision(request, owner, name, revision)
-    if found.state not in selectors.INSPECTED or getattr(found, "release", None):
+    signable = found.state in selectors.INSPECTED and card_edit.read(found)
+    if not signable or getattr(found, "release", None):
         return redirect(f"/publish/{found.model.full_name}/{found.pk}/")
     return _render(request, "publish/sign.html", model=found.model, revision=found)

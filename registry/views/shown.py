@@ -86,15 +86,14 @@ def _graph_facts(facts: dict[str, Any]) -> list[tuple[str, Any]]:
     return [(word, value) for word, value in found if value is not None]
 
 
-def _trial(trial: dict[str, Any] | None) -> list[tuple[str, Any]]:
-    """Return the trial run as pairs of words: what it is called in the report, without `_`."""
+def _trial(trial: dict[str, Any] | None) -> str:
+    """Return what the trial run said, in words; `""` where there was none."""
     if not isinstance(trial, dict):
-        return []
-    return [
-        (f"Trial: {key.replace('_', ' ')}", value)
-        for key, value in trial.items()
-        if isinstance(value, str | int | float)
-    ]
+        return ""
+    if not trial.get("ok"):
+        return f"The trial run failed: {trial.get('reason') or 'no reason given'}"
+    load, run = trial.get("load_ms"), trial.get("run_ms")
+    return f"Tried once on zeros: loaded in {load} ms, ran in {run} ms."
 
 
 def evidence_context(release: Release) -> dict[str, Any]:

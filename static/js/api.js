@@ -110,7 +110,8 @@ async function readJson(response, signal) {
 
 function problemOf(response, value) {
   // The API says {"error": {...}}, the inference addresses {"error": "...", "code": "..."}.
-  const error = typeof value?.error === "string" ? { ...value, message: value.error } : value?.error;
+  const told = value?.error;
+  const error = typeof told === "string" ? { ...value, message: told } : told;
   return new ApiError({
     status: response.status,
     code: error?.code ?? `http_${response.status}`,

@@ -64,7 +64,8 @@ function alertBox(id) {
     if (!found.classList.contains("callout")) found.classList.add("callout", "bad");
     return found;
   }
-  const made = el("div", { role: "alert", class: "callout bad", id: id || null, "data-errors": true });
+  const words = { role: "alert", class: "callout bad", "data-errors": true };
+  const made = el("div", { ...words, id: id || null });
   main.prepend(made);
   return made;
 }

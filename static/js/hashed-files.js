@@ -1,5 +1,5 @@
-// What this tab hashed of a model's files, kept until they are signed: the signer's browser can then
-// tell whether the server names the same bytes.
+// What this tab hashed of a model's files, kept until they are signed: the signer's browser can
+// then tell whether the server names the same bytes.
 
 /** @typedef {{getItem(key: string): string | null, setItem(key: string, value: string): void,
  *   removeItem(key: string): void}} Keeper */

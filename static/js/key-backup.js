@@ -74,8 +74,8 @@ export async function unwrapKey(backup, passphrase) {
   const wrapped = decodeBase64(backup.wrapped);
   let privateKey;
   try {
-    const format = "pkcs8";
-    privateKey = await webCrypto().unwrapKey(format, wrapped, wrapper, cipher, P256, false, ["sign"]);
+    const kept = [P256, false, ["sign"]]; // not extractable
+    privateKey = await webCrypto().unwrapKey("pkcs8", wrapped, wrapper, cipher, ...kept);
   } catch {
     throw new VerificationError("The passphrase is another one, or the file was altered.");
   }
@@ -129,8 +129,8 @@ export function serverCopy({ wrapped, salt, iterations, iv }) {
  * Return the backup that a server's copy and the registered key make together, checked like a file.
  *
  * @param {{wrapped: string, salt: string, iterations: number, iv: string}} copy
- * @param {{fingerprint: string, owner: string, name: string, public_key: string}} key `public_key` in
- *   PEM
+ * @param {{fingerprint: string, owner: string, name: string, public_key: string}} key with its
+ *   `public_key` in PEM
  * @returns {Promise<Backup>}
  * @throws {FormatError} as `parseBackup`
  */
@@ -155,9 +155,8 @@ export function renderBackup(backup) {
  */
 export function checkPassphrase(passphrase) {
   if (Array.from(passphrase).length < PASSPHRASE_LENGTH) {
-    throw new MisuseError(
-      `A passphrase has at least ${PASSPHRASE_LENGTH} characters: it is all that protects the file.`,
-    );
+    const words = `A passphrase has at least ${PASSPHRASE_LENGTH} characters`;
+    throw new MisuseError(`${words}: it is all that protects the file.`);
   }
 }
 

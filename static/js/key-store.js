@@ -1,5 +1,5 @@
-// Where this browser keeps its signing keys: IndexedDB, which holds CryptoKey objects as they are, so
-// that a key that cannot be exported never exists as bytes.
+// Where this browser keeps its signing keys: IndexedDB, which holds CryptoKey objects as they are,
+// so that a key that cannot be exported never exists as bytes.
 
 const DATABASE = "assay-keys";
 const STORE = "keys";

@@ -1,8 +1,8 @@
 // The signing keys of this browser: P-256, not extractable, several per publisher.
 //
-// A key can be exported for one moment only, inside `makeKey`, to be wrapped for its backup; what is
-// stored and signs is a second import that nobody can export. Any script of this origin could use a
-// stored key: the content security policy is what protects it.
+// A key can be exported for one moment only, inside `makeKey`, to be wrapped for its backup; what
+// is stored and signs is a second import that nobody can export. Any script of this origin could
+// use a stored key: the content security policy is what protects it.
 
 import { webCrypto } from "./assay/digests.js";
 import { P256, signEnvelope, verifyEnvelope } from "./assay/dsse.js";
@@ -25,15 +25,15 @@ export function signingProblem() {
   } catch (error) {
     return error.message;
   }
-  if (!globalThis.indexedDB) return "This browser keeps no data (IndexedDB), so it can keep no key.";
-  return "";
+  return globalThis.indexedDB ? "" : "This browser keeps no data (IndexedDB), so no key either.";
 }
 
 /**
  * Make a key, wrap its backup, store the key so that it can never be exported again.
  *
  * @param {KeyStore} store
- * @param {{owner: string, name: string, passphrase: string, iterations?: number, now?: Date}} options
+ * @param {{owner: string, name: string, passphrase: string, iterations?: number, now?: Date}}
+ *   options
  * @returns {Promise<KeyRecord>}
  * @throws {import("./assay/errors.js").MisuseError} a short passphrase, or no WebCrypto here
  */

@@ -9,8 +9,8 @@ import { registerKey } from "./registration.js";
 /**
  * @param {import("./key-store.js").KeyStore} store
  * @param {string} owner
- * @param {(record: import("./key-store.js").KeyRecord) => Promise<void>} onMade called once the key is
- *   in this browser, and again when it is registered
+ * @param {(record: import("./key-store.js").KeyRecord) => Promise<void>} onMade called once the
+ *   key is in this browser, and again when it is registered
  */
 export function bindMakeKey(store, owner, onMade) {
   const form = byId("make-key");

@@ -1,8 +1,8 @@
 // What a publisher signs: checked as far as this browser can, then built here, byte for byte.
 //
-// The server proposes (GET …/signing). From its list of files the manifest digest is computed anew;
-// files that this tab hashed must have the digests found then; README.md is fetched and hashed. Only
-// then are the three statements written, by this browser, and shown as they will be signed.
+// The server proposes (GET …/signing). From its list of files the manifest digest is computed
+// anew; files that this tab hashed must have the digests found then; README.md is fetched and
+// hashed. The three statements are written by this browser and shown as they will be signed.
 
 import { canonicalText } from "./assay/canonical.js";
 import { sha256Hex } from "./assay/digests.js";
@@ -67,7 +67,8 @@ export async function buildPayloads(signing, version) {
 
 function checkSame(what, found, expected) {
   if (found === expected) return null;
-  return failed(`${what} is another one: this page is about ${expected}, the server says ${found}.`);
+  const words = `this page is about ${expected}, the server says ${found}`;
+  return failed(`${what} is another one: ${words}.`);
 }
 
 async function checkManifest({ files, resources, manifest }) {

@@ -13,6 +13,7 @@ import { ApiError } from "./api.js";
 import { encodeBase64 } from "./assay/base64.js";
 import { fromHex } from "./assay/digests.js";
 import { PART_BYTES } from "./hashing.js";
+import { pauseFor } from "./waiting.js";
 
 const PARALLEL = 3;
 const ATTEMPTS = 6;
@@ -59,7 +60,8 @@ export async function uploadFile(file, hashed, options) {
       return { sha256: hashed.sha256, sent };
     } catch (error) {
       // The server has lost a part, or another tab completed the upload: ask again what is missing.
-      if (!(error instanceof ApiError) || error.code !== "conflict" || round === ROUNDS) throw error;
+      const conflict = error instanceof ApiError && error.code === "conflict";
+      if (!conflict || round === ROUNDS) throw error;
     }
   }
 }
@@ -74,27 +76,6 @@ export function partSizeFor(size) {
   let partSize = PART_BYTES;
   while (size > partSize * MOST_PARTS) partSize *= 2;
   return partSize;
-}
-
-/**
- * Wait for some seconds, or until the signal aborts.
- *
- * @param {number} seconds
- * @param {AbortSignal} [signal]
- * @returns {Promise<void>}
- */
-export function pauseFor(seconds, signal) {
-  return new Promise((resolve, reject) => {
-    const stop = () => {
-      clearTimeout(timer);
-      reject(signal.reason);
-    };
-    const timer = setTimeout(() => {
-      signal?.removeEventListener("abort", stop);
-      resolve();
-    }, seconds * 1000);
-    signal?.addEventListener("abort", stop, { once: true });
-  });
 }
 
 /** Return `request` with back-off: again after no answer, 408, 429 and 5xx. */

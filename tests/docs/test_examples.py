@@ -17,7 +17,7 @@ MACHINE = re.compile(r"(?<![\w.])/(?:home|root|work|Users)/")
 HOST = re.compile(r"https?://([\w-]+(?:\.[\w-]+)*)")
 # This machine, names reserved for examples, and the names of standards' types, which are no hosts.
 HOSTS = re.compile(
-    r"127\.0\.0\.1|localhost|(?:\w+\.)?example\.(?:org|net)|in-toto\.io|model_signing"
+    r"127\.0\.0\.1|localhost|(?:\w+\.)*example\.(?:org|net)|in-toto\.io|model_signing"
 )
 
 

@@ -119,7 +119,7 @@ def test_stock_cosign_verifies_the_receipt_offline(
 def test_stock_model_signing_verifies_the_downloaded_folder(
     stack: Stack, evidence: dict[str, Any], folder: Path
 ) -> None:
-    releases = json.loads(fetch(stack, "/api/v1/models/examples/digits/releases"))["results"]
+    releases = json.loads(fetch(stack, "/api/v1/models/examples/digits/releases"))["items"]
     version, revision = releases[0]["version"], releases[0]["revision"]
     base = f"/api/v1/models/examples/digits/revisions/{revision}"
     model = folder / "digits"

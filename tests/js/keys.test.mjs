@@ -159,7 +159,9 @@ test("keys are listed newest first, and those of one owner alone", async () => {
 
 test("a page without WebCrypto says why it cannot sign", (t) => {
   const { subtle } = globalThis.crypto;
-  t.after(() => Object.defineProperty(globalThis.crypto, "subtle", { value: subtle, configurable: true }));
-  Object.defineProperty(globalThis.crypto, "subtle", { value: undefined, configurable: true });
+  const put = (value) =>
+    Object.defineProperty(globalThis.crypto, "subtle", { value, configurable: true });
+  t.after(() => put(subtle));
+  put(undefined);
   assert.match(signingProblem(), /HTTPS or localhost/);
 });

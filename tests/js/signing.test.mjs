@@ -63,7 +63,8 @@ test("the server may not exchange a file that this tab hashed", async () => {
 
 test("the server may not add a file, nor leave one out", async () => {
   const more = [...made.files, { path: "evil.onnx", sha256: "ab".repeat(32) }];
-  assert.match((await failure({ files: more })).join(), /evil\.onnx, which this tab did not upload/);
+  const added = (await failure({ files: more })).join();
+  assert.match(added, /evil\.onnx, which this tab did not upload/);
   const fewer = made.files.filter(({ path }) => path !== "model.onnx");
   assert.match((await failure({ files: fewer })).join(), /leaves out model\.onnx/);
 });

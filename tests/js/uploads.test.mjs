@@ -4,7 +4,8 @@ import { afterEach, beforeEach, test } from "node:test";
 
 import { ApiError, requestFrom } from "../../static/js/api.js";
 import { hashFile } from "../../static/js/hashing.js";
-import { partSizeFor, pauseFor, uploadFile } from "../../static/js/uploads.js";
+import { partSizeFor, uploadFile } from "../../static/js/uploads.js";
+import { pauseFor } from "../../static/js/waiting.js";
 import { createSHA256 } from "./hasher.mjs";
 import { UploadServer, problem } from "./upload-server.mjs";
 

@@ -25,6 +25,7 @@ class Command(BaseCommand):
             *("--bind", options["bind"], "--worker-class", "gthread"),
             *("--workers", str(options["workers"]), "--threads", str(options["threads"])),
             *("--keep-alive", "75", "--timeout", "120", "--graceful-timeout", "5"),
+            "--no-control-socket",
             *("--max-requests", "100000", "--max-requests-jitter", "10000"),
             *("--worker-tmp-dir", "/dev/shm" if os.path.isdir("/dev/shm") else "/tmp"),  # noqa: S108, PTH112 (heartbeat files only)
         ]

@@ -25,8 +25,8 @@ from config.embedded import EmbeddedError, child_environment
 from config.supervise import ChildError, Supervisor
 from ledger.services.documents import log_vkey
 from ledger.services.opening import ensure_log
+from registry.services import tokens
 from registry.services.owners import create_person
-from registry.services.tokens import create_token
 
 OPERATOR = "operator"
 EXAMPLES = "examples"
@@ -138,16 +138,23 @@ class Command(BaseCommand):
 
     def collect_static(self) -> None:
         """Copy the static files when they differ from those of the last start."""
-        stamp = settings.DATA / "static.stamp"
+        with self.when_changed(ROOT / "static", "static.stamp") as changed:
+            if changed:
+                call_command("collectstatic", verbosity=0, interactive=False)
+
+    @contextmanager
+    def when_changed(self, folder: Path, stamp_name: str) -> Iterator[bool]:
+        """Say whether `folder` differs from what it was when the block last ended well."""
+        stamp = settings.DATA / stamp_name
         state = hashlib.sha256()
-        for path in sorted((ROOT / "static").rglob("*")):
-            if path.is_file():
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
                 found = path.stat()
                 state.update(f"{path} {found.st_size} {found.st_mtime_ns}\n".encode())
-        if stamp.exists() and stamp.read_text() == state.hexdigest():
-            return
-        call_command("collectstatic", verbosity=0, interactive=False)
-        stamp.write_text(state.hexdigest())
+        changed = not stamp.exists() or stamp.read_text() != state.hexdigest()
+        yield changed
+        if changed:
+            stamp.write_text(state.hexdigest())
 
     def operator(self) -> str:
         """Make the operator's account at the first start; return its password then, else ''."""
@@ -161,19 +168,28 @@ class Command(BaseCommand):
 
     def publish_examples(self, supervisor: Supervisor) -> None:
         """Publish `examples/` as any publisher would: over HTTP, with a key file and a token."""
-        with transaction.atomic():
-            user, made = get_user_model().objects.get_or_create(
-                username=EXAMPLES, defaults={"email": "examples@localhost"}
-            )
-            if made:
-                user.set_unusable_password()
-                user.save()
-                create_person(user)
-        token = create_token(user, name="make run", scope="write", ttl_s=600)
-        script = Path(ROOT) / "examples" / "publish.py"
+        with self.when_changed(Path(ROOT) / "examples", "examples.stamp") as changed:
+            if not changed:
+                return
+            with transaction.atomic():
+                user, made = get_user_model().objects.get_or_create(
+                    username=EXAMPLES, defaults={"email": "examples@localhost"}
+                )
+                if made:
+                    user.set_unusable_password()
+                    user.save()
+                    create_person(user)
+            row, token = tokens.create(user, name="make run", scope="write")
+            try:
+                self.run_publisher(supervisor, token)
+            finally:
+                tokens.revoke(user, row.digest)
+
+    def run_publisher(self, supervisor: Supervisor, token: str) -> None:
         command = [
-            *(sys.executable, str(script), "--url", f"http://127.0.0.1:{settings.PORT}"),
-            *("--owner", EXAMPLES, "--key", str(settings.KEYS_DIR / "examples.pem")),
+            *(sys.executable, str(Path(ROOT) / "examples" / "publish.py")),
+            *("--url", f"http://127.0.0.1:{settings.PORT}", "--owner", EXAMPLES),
+            *("--key", str(settings.KEYS_DIR / "examples.pem")),
         ]
         environment = child_environment(settings.DATA) | {"ASSAY_TOKEN": token}
         environment["PYTHONPATH"] = str(ROOT)
@@ -183,5 +199,5 @@ class Command(BaseCommand):
                 supervisor.revive()
                 if supervisor.stop.wait(0.05):
                     os.kill(child.pid, signal.SIGTERM)
-        if child.returncode != 0 and not supervisor.stop.is_set():
-            raise CommandError(f"Publishing the examples failed; see {log.name}")
+        if child.returncode != 0:
+            raise ChildError(f"publishing the examples failed; see {log.name}")

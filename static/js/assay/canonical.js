@@ -47,7 +47,7 @@ function writeText(value, path) {
 function writeNumber(value, path) {
   if (!Number.isFinite(value)) throw new FormatError("is not a finite number", path);
   if (Number.isInteger(value) && !Number.isSafeInteger(value)) {
-    throw new FormatError("is an integer beyond 2^53, which two readers may read differently", path);
+    throw new FormatError("is an integer beyond 2^53, which readers may round", path);
   }
   return JSON.stringify(value);
 }

@@ -43,8 +43,8 @@ const NANS = {
 };
 
 /**
- * @typedef {{name: string, datatype: string, shape: number[], data: Uint8Array}} Tensor `data` holds
- *   the product of `shape` elements, little-endian, row-major
+ * @typedef {{name: string, datatype: string, shape: number[], data: Uint8Array}} Tensor
+ *   `data` holds the product of `shape` elements, little-endian, row-major
  */
 
 /**

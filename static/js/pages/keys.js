@@ -38,7 +38,8 @@ async function restorable(keys) {
 function copyForm(backup) {
   const id = `copy-${backup.fingerprint.slice(0, 16)}`;
   const field = el("input", { type: "password", id, required: true, autocomplete: "off" });
-  const button = el("button", { type: "submit", class: "button" }, "Restore from the server's copy");
+  const words = "Restore from the server's copy";
+  const button = el("button", { type: "submit", class: "button" }, words);
   const submit = (event) => {
     event.preventDefault();
     void guarded(button, "keys-error", () => restore(backup, field.value));

@@ -2,7 +2,7 @@
 
 import { request } from "../api.js";
 import { fromDrop, fromInput, skipReason } from "../chosen-files.js";
-import { byId, clearError, digestElement, el, formatBytes, showError } from "../dom.js";
+import { byId, clearError, digestElement, el, formatBytes, say, showError } from "../dom.js";
 import { HashClient } from "../hash-client.js";
 import { rememberHashed } from "../hashed-files.js";
 import { compareCodePoints } from "../assay/manifest.js";
@@ -108,8 +108,7 @@ function summarise(sorted, more = "") {
   const stored = sorted.filter((row) => row.stored).length;
   const words = [`${sorted.length} files, ${formatBytes(size)}; ${stored} stored.`, more];
   for (const [path, reason] of skipped) words.push(`Left out: ${path} ${reason}.`);
-  const summary = byId("upload-summary");
-  if (summary) summary.textContent = sorted.length ? words.filter(Boolean).join(" ") : "No file chosen yet.";
+  say("upload-summary", sorted.length ? words.filter(Boolean).join(" ") : "No file chosen yet.");
 }
 
 async function uploadAll() {

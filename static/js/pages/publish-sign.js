@@ -54,7 +54,7 @@ function showFindings(findings, hasHashed) {
     el(
       "li",
       { class: "evidence-row", "data-state": finding.state },
-      el("p", { class: "evidence-state" }, el("span", {}, `${WORDS[finding.state]}: ${finding.words}`)),
+      el("p", { class: "evidence-state" }, el("span", {}, WORDS[finding.state] + finding.words)),
     ),
   );
   const list = el("ol", {}, ...rows);
@@ -64,10 +64,10 @@ function showFindings(findings, hasHashed) {
 
 const FORGET = "The later changes are mine: forget what this tab hashed";
 const WORDS = {
-  checked: "checked here",
-  failed: "failed",
-  unknown: "could not check",
-  server: "the server says",
+  checked: "checked here: ",
+  failed: "failed: ",
+  unknown: "could not check: ",
+  server: "the server says: ",
 };
 
 function findingsBox() {

@@ -1,0 +1,24 @@
+// /executions/<id>/: when a checkpoint covers the entry, show the server's new words about it.
+
+import { waitIncluded } from "../infer.js";
+
+const main = document.querySelector("main[data-page=execution]");
+const pending = '[data-evidence="ledger"][data-state="pending"]';
+
+async function refresh() {
+  const panel = main?.querySelector(".evidence");
+  if (!panel?.querySelector(pending)) return;
+  const included = await waitIncluded(`/executions/${main.dataset.execution}/receipt`);
+  if (!included) {
+    const words = panel.querySelector(`${pending} [data-evidence-words]`);
+    if (words) words.textContent = "still waiting for a checkpoint; look again later";
+    return;
+  }
+  const response = await fetch(location.href);
+  if (!response.ok) return;
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  const fresh = page.querySelector(".evidence");
+  if (fresh) panel.replaceWith(document.importNode(fresh, true));
+}
+
+void refresh();

@@ -1,0 +1,147 @@
+// What the Run tab shows: a form for each input, an answer in words and bars.
+
+import { el } from "./dom.js";
+import { downsample, drawOn } from "./drawing.js";
+import { tensorOfDrawing, tensorOfFields } from "./run-inputs.js";
+import { formatNumber } from "./run-outputs.js";
+
+const SIDE = 280;
+
+/**
+ * @typedef {{element: HTMLElement, tensor: () => import("./run-inputs.js").JsonTensor}} Control
+ *   `tensor` throws FormatError when a field is not filled in
+ */
+
+/**
+ * Return the control of one input, null for one that is given as JSON.
+ *
+ * @param {import("./run-inputs.js").Plan} plan
+ * @param {number} index of the input
+ * @param {() => void} onChange
+ * @returns {Control | null}
+ */
+export function controlOf(plan, index, onChange) {
+  if (plan.kind === "drawing") return drawingControl(plan, index, onChange);
+  if (plan.kind === "fields") return fieldsControl(plan, index, onChange);
+  return null;
+}
+
+function drawingControl(plan, index, onChange) {
+  const id = index === 0 ? "draw" : `draw-${index}`;
+  const { rows, columns } = plan.grid;
+  const words = `Drawing area for ${plan.name}, ${columns} by ${rows} pixels`;
+  const canvas = el("canvas", {
+    ...{ id, class: "draw", width: SIDE, height: SIDE, role: "img", "aria-label": words },
+  });
+  const drawing = drawOn(canvas, onChange);
+  const clear = el("button", { type: "button", class: "button", onclick: drawing.clear }, "Clear");
+  const hint =
+    `Draw ${plan.name} large, with mouse or finger: it is shrunk to ${columns} by ${rows} values ` +
+    `from ${plan.range[0]} to ${plan.range[1]}. Without a pointer, edit the request as JSON.`;
+  return {
+    element: el(
+      "div",
+      { class: "stack stack-sm" },
+      canvas,
+      el("div", { class: "cluster" }, clear),
+      el("p", { class: "hint" }, hint),
+    ),
+    tensor: () => {
+      const { data } = drawing.pixels();
+      const size = { width: canvas.width, height: canvas.height };
+      return tensorOfDrawing(plan, downsample(data, size, plan.grid, plan.range));
+    },
+  };
+}
+
+function fieldsControl(plan, index, onChange) {
+  const number = plan.datatype !== "BYTES" && plan.datatype !== "BOOL";
+  const inputs = plan.fields.map(({ value }, place) =>
+    el("input", {
+      ...{ id: `field-${index}-${place}`, type: "text", value, oninput: onChange },
+      ...{ autocomplete: "off", inputmode: number ? "decimal" : "text" },
+    }),
+  );
+  const fields = plan.fields.map(({ label }, place) => {
+    const { id } = inputs[place];
+    return el("div", { class: "field" }, el("label", { for: id }, label), inputs[place]);
+  });
+  const legend = `${plan.name}: ${plan.datatype} [${plan.shape.join(", ")}]`;
+  const grid = el("div", { class: "number-grid" }, ...fields);
+  return {
+    element: el("fieldset", {}, el("legend", {}, legend), grid),
+    tensor: () => tensorOfFields(plan, inputs.map((input) => input.value)),
+  };
+}
+
+/**
+ * Return what an output says.
+ *
+ * @param {import("./run-outputs.js").Reading} reading
+ * @returns {HTMLElement}
+ */
+export function readingElement(reading) {
+  const title = el("p", { class: "port" }, el("strong", {}, reading.name));
+  if (reading.kind === "scores") {
+    const left = reading.left ? `and ${reading.left} lower ones` : null;
+    const more = left && el("p", { class: "small muted" }, left);
+    return el("div", { class: "stack stack-sm" }, title, barsElement(reading), more);
+  }
+  if (reading.kind === "value") {
+    const value = el("p", {}, el("strong", {}, reading.words), ` ${reading.unit}`);
+    return el("div", { class: "stack stack-sm" }, title, value);
+  }
+  const pre = el("pre", { tabindex: 0, role: "region", "aria-label": reading.name }, reading.words);
+  return el("div", { class: "stack stack-sm" }, title, el("div", { class: "code" }, pre));
+}
+
+function barsElement({ name, bars }) {
+  const cells = bars.flatMap(({ label, value, share, words, best }) => {
+    const mark = { class: best ? "best" : null };
+    const meaning = `${name} of ${label}`;
+    const bar = el("progress", { max: 1, value: share, "aria-label": meaning }, words);
+    const number = el("span", { ...mark, title: formatNumber(value) }, words);
+    return [el("span", mark, label), bar, number];
+  });
+  return el("div", { class: "bars" }, ...cells);
+}
+
+/**
+ * Return the answer in one line, "" when it has no short form.
+ *
+ * @param {import("./run-outputs.js").Reading[]} readings
+ * @returns {string}
+ */
+export function headline(readings) {
+  const scores = readings.find(({ kind }) => kind === "scores");
+  if (scores) return scores.bars.find(({ best }) => best)?.label ?? "";
+  const value = readings.find(({ kind }) => kind === "value");
+  return value ? `${value.words} ${value.unit}`.trim() : "";
+}
+
+/**
+ * Return one line of evidence; `state` is that of the evidence panel.
+ *
+ * @param {string} state
+ * @param {string} words
+ * @returns {HTMLElement}
+ */
+export function evidenceLine(state, words) {
+  const line = el("p", { class: "evidence-state" }, el("span", {}, words));
+  return el("div", { "data-state": state }, line);
+}
+
+/**
+ * Return a block of text with a copy button.
+ *
+ * @param {string} title
+ * @param {string} text
+ * @returns {HTMLElement}
+ */
+export function codeElement(title, text) {
+  const copying = { type: "button", class: "copy", "data-copy": text };
+  const copy = el("button", { ...copying, "aria-label": `Copy: ${title}` }, "Copy");
+  const head = el("div", { class: "code-head" }, el("span", {}, title), copy);
+  const pre = el("pre", { tabindex: 0, role: "region", "aria-label": title }, el("code", {}, text));
+  return el("div", { class: "code" }, head, pre);
+}

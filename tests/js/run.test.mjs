@@ -1,0 +1,209 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { FormatError } from "../../static/js/assay/errors.js";
+import { downsample } from "../../static/js/drawing.js";
+import {
+  parseRequest,
+  planInput,
+  renderRequest,
+  tensorOfDrawing,
+  tensorOfFields,
+} from "../../static/js/run-inputs.js";
+import { formatNumber, readOutputs } from "../../static/js/run-outputs.js";
+
+function picture(width, height, inkAt) {
+  const rgba = new Uint8ClampedArray(width * height * 4);
+  for (let y = 0; y < height; y += 1) {
+    for (let x = 0; x < width; x += 1) rgba[(y * width + x) * 4] = inkAt(x, y);
+  }
+  return rgba;
+}
+
+const DIGITS = { input: { kind: "drawing", name: "image", size: [8, 8], range: [0, 16] } };
+
+test("blank paper is the low end of the range, full ink the high end", () => {
+  const size = { width: 280, height: 280 };
+  const grid = { columns: 8, rows: 8 };
+  const blank = downsample(picture(280, 280, () => 0), size, grid, [0, 16]);
+  const full = downsample(picture(280, 280, () => 255), size, grid, [0, 16]);
+  assert.deepEqual([...blank], Array(64).fill(0));
+  for (const value of full) assert.ok(Math.abs(value - 16) < 1e-9);
+  assert.equal(downsample(blank, { width: 4, height: 4 }, grid, [-1, 1]).length, 64);
+});
+
+test("the left half in ink is the left half of the grid, row by row", () => {
+  const rgba = picture(8, 4, (x) => (x < 4 ? 255 : 0));
+  const values = downsample(rgba, { width: 8, height: 4 }, { columns: 4, rows: 2 }, [0, 1]);
+  assert.deepEqual([...values], [1, 1, 0, 0, 1, 1, 0, 0]);
+});
+
+test("an area is a mean, and a cut pixel counts by its share", () => {
+  const half = picture(2, 2, (x, y) => (x === y ? 255 : 0));
+  const one = { columns: 1, rows: 1 };
+  assert.deepEqual([...downsample(half, { width: 2, height: 2 }, one, [0, 16])], [8]);
+  // Three pixels in two cells: the middle one belongs to both, half and half.
+  const row = picture(3, 1, (x) => (x === 1 ? 255 : 0));
+  const values = downsample(row, { width: 3, height: 1 }, { columns: 2, rows: 1 }, [0, 3]);
+  assert.ok(Math.abs(values[0] - 1) < 1e-9 && Math.abs(values[1] - 1) < 1e-9);
+});
+
+test("the ink of the whole is kept, whatever the grid", () => {
+  const rgba = picture(280, 280, (x, y) => (x * 7 + y * 13) % 256);
+  const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+  const size = { width: 280, height: 280 };
+  const [fine, coarse] = [64, 9].map((side) =>
+    mean(downsample(rgba, size, { columns: side, rows: side }, [0, 1])),
+  );
+  assert.ok(Math.abs(fine - coarse) < 1e-9);
+});
+
+test("digits are drawn, by the card's hint and by the shape alone", () => {
+  const input = { name: "image", datatype: "FP32", shape: [-1, 1, 8, 8] };
+  const plan = planInput(input, DIGITS);
+  assert.equal(plan.kind, "drawing");
+  assert.deepEqual(plan.grid, { rows: 8, columns: 8 });
+  assert.deepEqual(plan.range, [0, 16]);
+  assert.deepEqual(plan.shape, [1, 1, 8, 8]);
+  assert.deepEqual(planInput(input).range, [0, 1]);
+  assert.deepEqual(planInput({ ...input, datatype: "UINT8" }).range, [0, 255]);
+  const flat = planInput({ ...input, shape: [-1, 64] }, DIGITS);
+  assert.equal(flat.kind, "drawing");
+  assert.deepEqual(flat.shape, [1, 64]);
+});
+
+test("a hint for another input, or one that does not fit, is not followed", () => {
+  for (const [name, datatype, shape] of [
+    ["x", "FP32", [-1, 13]],
+    ["image", "FP32", [-1, 63]],
+    ["image", "BYTES", [1, 64]],
+  ]) {
+    assert.equal(planInput({ name, datatype, shape }, DIGITS).kind, "fields", name + datatype);
+  }
+});
+
+test("a drawing fills every channel, wherever the channels stand", () => {
+  const first = planInput({ name: "x", datatype: "UINT8", shape: [1, 3, 2, 2] });
+  const tensor = tensorOfDrawing(first, [0.4, 1.6, 2, 3]);
+  assert.deepEqual(tensor.data, [0, 2, 2, 3, 0, 2, 2, 3, 0, 2, 2, 3]);
+  const last = planInput({ name: "x", datatype: "FP32", shape: [1, 2, 2, 3] });
+  const { data } = tensorOfDrawing(last, [0.5, 1, 0, 0]);
+  assert.deepEqual(data.slice(0, 6), [0.5, 0.5, 0.5, 1, 1, 1]);
+});
+
+test("a table row has a field for each feature, named by the card", () => {
+  const hints = { features: ["age", "height"], input: { kind: "row", example: [59.0, 2.5] } };
+  const plan = planInput({ name: "features", datatype: "FP32", shape: [-1, 2] }, hints);
+  assert.deepEqual(plan.fields, [
+    { label: "age", value: "59" },
+    { label: "height", value: "2.5" },
+  ]);
+  assert.deepEqual(tensorOfFields(plan, ["1", " 2.5e0 "]), {
+    ...{ name: "features", datatype: "FP32", shape: [1, 2] },
+    data: [1, 2.5],
+  });
+  const bare = planInput({ name: "x", datatype: "INT64", shape: [-1] });
+  assert.deepEqual(bare.fields, [{ label: "x", value: "" }]);
+});
+
+test("large, deep and half-width inputs are left to JSON or refused", () => {
+  assert.equal(planInput({ name: "x", datatype: "FP32", shape: [-1, 1000] }).kind, "json");
+  assert.equal(planInput({ name: "x", datatype: "FP32", shape: [1, 3, 224, 224] }).kind, "json");
+  assert.equal(planInput({ name: "x", datatype: "FP32", shape: [0, 4] }).kind, "json");
+  assert.equal(planInput({ name: "x", datatype: "FP16", shape: [1, 4] }).kind, "unsupported");
+});
+
+for (const [datatype, text] of [
+  ["FP32", ""],
+  ["FP32", "one"],
+  ["FP32", "1e999"],
+  ["INT64", "1.5"],
+  ["INT64", "9007199254740993"],
+  ["BOOL", "yes"],
+]) {
+  test(`a field says that "${text}" is no ${datatype}`, () => {
+    const plan = planInput({ name: "x", datatype, shape: [1] });
+    assert.throws(() => tensorOfFields(plan, [text]), /"x" is/);
+  });
+}
+
+test("booleans and texts go as themselves", () => {
+  const flags = planInput({ name: "x", datatype: "BOOL", shape: [4] });
+  const { data } = tensorOfFields(flags, ["true", "0", "False", "1"]);
+  assert.deepEqual(data, [true, false, false, true]);
+  const words = planInput({ name: "x", datatype: "BYTES", shape: [1] });
+  assert.deepEqual(tensorOfFields(words, [" two words "]).data, [" two words "]);
+});
+
+test("the request that is shown can be edited and read again", () => {
+  const tensors = [{ name: "x", datatype: "FP32", shape: [1], data: [0.1] }];
+  assert.deepEqual(parseRequest(renderRequest(tensors)), { inputs: tensors });
+  assert.deepEqual(parseRequest(JSON.stringify(tensors)), { inputs: tensors });
+  for (const lie of ["", "{", "{}", "null", '{"inputs": 5}']) {
+    assert.throws(() => parseRequest(lie), FormatError, lie);
+  }
+});
+
+test("probabilities become bars with the card's labels", () => {
+  const outputs = [
+    { name: "digit", datatype: "INT64", shape: [1], data: [1] },
+    { name: "probabilities", datatype: "FP32", shape: [1, 3], data: [0.1, 0.7, 0.2] },
+  ];
+  const [scores, value] = readOutputs(outputs, { labels: ["zero", "one", "two"] });
+  assert.equal(scores.kind, "scores");
+  assert.ok(scores.probabilities);
+  assert.deepEqual(
+    scores.bars.map(({ label, words, best }) => [label, words, best]),
+    [
+      ["zero", "10.0 %", false],
+      ["one", "70.0 %", true],
+      ["two", "20.0 %", false],
+    ],
+  );
+  assert.deepEqual(value, { kind: "value", name: "digit", words: "one", unit: "" });
+});
+
+test("scores that are no probabilities are not called so", () => {
+  const output = { name: "s", datatype: "FP32", shape: [1, 2], data: [-4, 12.34567891] };
+  const [scores] = readOutputs([output]);
+  assert.equal(scores.probabilities, false);
+  assert.deepEqual(
+    scores.bars.map(({ label, share, words }) => [label, share, words]),
+    [
+      ["0", 0, "-4"],
+      ["1", 1, "12.3457"],
+    ],
+  );
+});
+
+test("of many scores the highest are shown, and how many are not", () => {
+  const data = Array.from({ length: 100 }, (_, index) => index);
+  const [scores] = readOutputs([{ name: "s", datatype: "FP32", shape: [1, 100], data }]);
+  assert.equal(scores.bars.length, 20);
+  assert.equal(scores.left, 80);
+  assert.deepEqual([scores.bars[0].label, scores.bars[0].best], ["99", true]);
+});
+
+test("a regression is a value with its unit", () => {
+  const hints = { output: { name: "variable", unit: "points" } };
+  const output = { name: "variable", datatype: "FP32", shape: [1, 1], data: [152.13348388671875] };
+  assert.deepEqual(readOutputs([output], hints), [
+    { kind: "value", name: "variable", words: "152.133", unit: "points" },
+  ]);
+});
+
+test("what has no better form is shown as it came, and not endlessly", () => {
+  const data = Array.from({ length: 2000 }, () => 1);
+  const [batch] = readOutputs([{ name: "x", datatype: "INT64", shape: [2000], data }]);
+  assert.equal(batch.kind, "raw");
+  assert.ok(batch.words.length < 2100);
+  const [rows] = readOutputs([{ name: "x", datatype: "FP32", shape: [2, 2], data: [1, 2, 3, 4] }]);
+  assert.deepEqual(rows, { kind: "raw", name: "x", words: "[1,2,3,4]" });
+  const [bytes] = readOutputs([{ name: "x", datatype: "FP16", shape: [1] }]);
+  assert.match(bytes.words, /sent as bytes/);
+});
+
+test("numbers are short, integers whole", () => {
+  const words = [0.1, 1 / 3, 123456789, 1e-9].map(formatNumber);
+  assert.deepEqual(words, ["0.1", "0.333333", "123456789", "1e-9"]);
+});

@@ -1,0 +1,372 @@
+"""Witnesses are asked, and none of them can hurt the log: not the slow, the broken, the lying."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from django.conf import settings
+
+from assay.errors import FormatError, VerificationError
+from assay.note import COSIGNATURE, VKey, cosign_line, parse_note, vkey_for
+from assay.policy import Group, PolicyKey, TlogPolicy, render_policy
+from assay.witness import Answer, WitnessState
+from ledger import services as ledger
+from ledger.models import Checkpoint, Cosignature
+from ledger.policy import WitnessPolicyError, witness_policy, witnesses_needed, witnesses_of
+from ledger.sequencer import Sequencer
+from ledger.storage import log_storage
+from ledger.witnesses import MAX_ANSWER, Request, collect, read_answer
+from tests.ledger.builders import append_all, sequence, sequencer, verified, whole
+from tests.ledger.witness import TIME, Witness, trust, witness, write_policy
+
+
+def ask_again(leader: Sequencer) -> None:
+    """Let the time pass after which a silent witness is asked again."""
+    leader._retry_at.clear()
+
+
+def shown() -> bytes:
+    return log_storage().get("checkpoint")
+
+
+def test_a_checkpoint_is_published_with_the_witnesss_line(opened: None, wanda: Witness) -> None:
+    (entry,) = append_all(range(1))
+    sequence()
+    head = ledger.newest_checkpoint()
+    assert (head.size, head.witnesses, head.quorum) == (1, 1, 1)
+    assert shown() == head.note
+    assert ledger.entry_status(entry).witnesses == 1
+    assert verified(entry, 0).checkpoint.witnesses == (("wanda", TIME),)
+    row = Cosignature.objects.get(checkpoint__size=1)
+    assert (row.witness, int(row.seen_at.timestamp())) == ("wanda", TIME)
+
+
+def test_the_witness_sees_each_checkpoint_grow_from_the_one_before(
+    opened: None, wanda: Witness
+) -> None:
+    append_all(range(3))
+    sequence()
+    append_all(range(3, 5))
+    sequence()
+    assert [request.split(b"\n")[0] for request in wanda.requests] == [
+        b"old 0",
+        b"old 0",
+        b"old 3",
+    ]
+    assert wanda.store.states["localhost"].size == 5
+
+
+def test_a_witness_at_another_size_is_asked_from_there(opened: None, wanda: Witness) -> None:
+    append_all(range(3))
+    sequence()
+    first = Checkpoint.objects.get(size=3)
+    wanda.store.states.clear()  # she lost her memory
+    append_all(range(3, 5))
+    sequence()
+    assert [request.split(b"\n")[0] for request in wanda.requests][-2:] == [b"old 3", b"old 0"]
+    assert ledger.newest_checkpoint().witnesses == 1
+    assert bytes(first.root) != ledger.newest_checkpoint().root
+
+
+def test_a_witness_that_knows_a_larger_tree_than_we_do_does_not_cosign(
+    opened: None, wanda: Witness
+) -> None:
+    wanda.store.states["localhost"] = WitnessState(size=10, root=bytes(32))
+    append_all(range(3))
+    sequence()
+    assert ledger.newest_checkpoint().witnesses == 0
+
+
+def test_a_fork_that_the_witness_refuses_is_not_shown_as_witnessed(
+    opened: None, wanda: Witness
+) -> None:
+    wanda.store.states["localhost"] = WitnessState(size=2, root=bytes(32))
+    append_all(range(3))
+    sequence()
+    assert ledger.newest_checkpoint().witnesses == 0
+    assert whole() == 3
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        Answer(status=200, body=b""),
+        Answer(status=200, body=b"not a line\n"),
+        Answer(status=200, body="— wanda AAAA\n".encode()),
+        Answer(status=200, body=b"x" * (MAX_ANSWER + 1)),
+        Answer(status=403, body=b"who are you\n"),
+        Answer(status=404, body=b""),
+        Answer(status=422, body=b"\xff\xfe"),
+        Answer(status=500, body=b"<html>"),
+        Answer(status=409, body=b"many\n"),
+        Answer(status=409, body=b"-1\n"),
+        Answer(status=409, body=b"1\n"),
+        Answer(status=409, body=b"99999999999999999999\n"),
+        Answer(status=302, body=b""),
+    ],
+)
+def test_a_lying_witness_changes_nothing_but_its_own_line(
+    opened: None, wanda: Witness, lie: Answer
+) -> None:
+    wanda.lie = lie
+    (entry,) = append_all(range(1))
+    sequence()
+    assert ledger.entry_status(entry).included
+    assert ledger.newest_checkpoint().witnesses == 0
+    assert not Cosignature.objects.exists()
+    assert whole() == 1
+
+
+def note_and_witness() -> tuple[bytes, Ed25519PrivateKey, VKey]:
+    key = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+    return ledger.newest_checkpoint().note, key, vkey_for("wim", key.public_key(), COSIGNATURE)
+
+
+def test_of_several_lines_the_earliest_counts_and_strangers_are_ignored(opened: None) -> None:
+    note, key, vkey = note_and_witness()
+    text = parse_note(note).text
+    late, early = cosign_line(text, "wim", key, 9), cosign_line(text, "wim", key, 5)
+    stranger = cosign_line(text, "stranger", key, 1)
+    found = read_answer(note, f"{late}{stranger}{early}".encode(), vkey)
+    assert (found.line, found.time) == (early, 5)
+
+
+def test_a_line_over_another_checkpoint_is_refused(opened: None) -> None:
+    note, key, vkey = note_and_witness()
+    line = cosign_line("localhost\n9\nAAAA\n", "wim", key, 5)
+    with pytest.raises(VerificationError):
+        read_answer(note, str(line).encode(), vkey)
+
+
+def test_a_time_that_no_calendar_has_is_refused(opened: None) -> None:
+    note, key, vkey = note_and_witness()
+    line = cosign_line(parse_note(note).text, "wim", key, 2**62)
+    with pytest.raises(VerificationError, match="calendar"):
+        read_answer(note, str(line).encode(), vkey)
+
+
+def test_nobody_asked_nobody_answers() -> None:
+    assert collect([], lambda old: []) == []
+
+
+# ---------------------------------------------------------------- slow ones
+
+
+def test_a_witness_that_hangs_delays_the_checkpoint_and_does_not_stop_it(
+    opened: None, wanda: Witness
+) -> None:
+    wanda.hang.clear()
+    leader = sequencer()
+    (entry,) = append_all(range(1))
+    ask_again(leader)
+    assert leader.cycle() == 1
+    assert ledger.entry_status(entry).included
+    assert ledger.newest_checkpoint().witnesses == 0
+    wanda.hang.set()
+    leader.cycle()
+    assert ledger.newest_checkpoint().witnesses == 0  # it is not asked again at once
+    ask_again(leader)
+    leader.cycle()
+    assert ledger.newest_checkpoint().witnesses == 1
+    assert shown() == ledger.newest_checkpoint().note
+
+
+def test_a_witness_that_was_down_gets_the_checkpoint_later(
+    opened: None, log_vkey: VKey, policy_path: Path
+) -> None:
+    with witness("wanda", log_vkey) as absent:
+        trust(policy_path, absent)
+    append_all(range(2))
+    leader = sequencer()
+    leader.cycle()
+    first = shown()
+    assert ledger.newest_checkpoint().witnesses == 0
+    with witness("wanda", log_vkey) as present:
+        trust(policy_path, present)
+        ask_again(leader)
+        assert leader.cycle() == 0
+    head = ledger.newest_checkpoint()
+    assert (head.size, head.witnesses) == (2, 1)
+    assert shown() == head.note != first
+    assert whole() == 2
+
+
+@pytest.fixture
+def drip() -> Iterator[socket.socket]:
+    """A port that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server
+
+
+def test_a_late_answer_is_cut_off_and_its_thread_ends(
+    opened: None, wanda: Witness, drip: socket.socket
+) -> None:
+    note = ledger.newest_checkpoint().note
+    request = Request(
+        vkey=wanda.vkey,
+        url=f"http://127.0.0.1:{drip.getsockname()[1]}",
+        old=0,
+        size=0,
+        note=note,
+    )
+    started = time.monotonic()
+    assert collect([request], lambda old: [], timeout_s=0.1) == []
+    assert time.monotonic() - started < 1
+    for thread in threading.enumerate():
+        if thread.name.startswith("witness"):
+            thread.join(2)
+            assert not thread.is_alive()
+
+
+def test_a_request_that_is_cut_before_it_is_connected_is_not_sent(
+    opened: None, wanda: Witness
+) -> None:
+    request = Request(
+        vkey=wanda.vkey, url=wanda.url, old=0, size=0, note=ledger.newest_checkpoint().note
+    )
+    request.cut()
+    with pytest.raises(TimeoutError):
+        request.ask(lambda old: [], 1.0)
+    assert wanda.requests == []
+
+
+def test_https_is_spoken_where_the_policy_says_so(opened: None, wanda: Witness) -> None:
+    request = Request(
+        vkey=wanda.vkey,
+        url=wanda.url.replace("http:", "https:"),
+        old=0,
+        size=0,
+        note=ledger.newest_checkpoint().note,
+    )
+    with pytest.raises(OSError, match="SSL"):
+        request.ask(lambda old: [], 1.0)
+
+
+# ---------------------------------------------------------------- several, and receipts
+
+
+def test_one_of_two_cosigns_and_the_quorum_of_both_is_not_met(
+    opened: None, log_vkey: VKey, policy_path: Path
+) -> None:
+    with witness("wanda", log_vkey) as wanda, witness("wim", log_vkey) as wim:
+        keys = {one.name: PolicyKey(vkey=one.vkey, url=one.url) for one in (wanda, wim)}
+        policy = TlogPolicy(
+            logs=(),
+            witnesses=keys,
+            groups={"both": Group(threshold=2, members=("wanda", "wim"))},
+            quorum="both",
+        )
+        policy_path.write_bytes(render_policy(policy))
+        wim.lie = Answer(status=500, body=b"")
+        (entry,) = append_all(range(1))
+        leader = sequencer()
+        leader.cycle()
+        head = ledger.newest_checkpoint()
+        assert (head.witnesses, head.quorum) == (1, 2)
+        with pytest.raises(VerificationError, match="quorum"):
+            verified(entry, 0)
+        wim.lie = None
+        ask_again(leader)
+        leader.cycle()
+        assert ledger.newest_checkpoint().witnesses == 2
+        assert len(verified(entry, 0).checkpoint.witnesses) == 2
+
+
+def test_a_receipt_takes_the_newest_checkpoint_that_a_quorum_saw(
+    opened: None, wanda: Witness
+) -> None:
+    (entry,) = append_all(range(1))
+    sequence()
+    wanda.lie = Answer(status=500, body=b"")
+    (later,) = append_all(range(1, 2))
+    sequence()
+    assert ledger.newest_checkpoint().size == 2
+    assert ledger.entry_status(entry).checkpoint_size == 1
+    assert verified(entry, 0).checkpoint.checkpoint.size == 1
+    # Nobody saw the later entry yet: the receipt says so by having no cosignature.
+    assert ledger.entry_status(later).checkpoint_size == 2
+    assert ledger.entry_status(later).witnesses == 0
+
+
+def test_below_the_quorum_the_newest_checkpoint_is_taken(
+    opened: None, wanda: Witness, log_vkey: VKey, policy_path: Path
+) -> None:
+    (entry,) = append_all(range(1))
+    sequence()
+    with witness("wim", log_vkey) as wim:
+        trust(policy_path, wim, wanda)
+        wim.lie = wanda.lie = Answer(status=500, body=b"")
+        append_all(range(1, 2))
+        sequence()
+        assert ledger.entry_status(entry).checkpoint_size == 2
+
+
+def test_a_witness_without_an_address_is_not_asked(
+    opened: None, wanda: Witness, policy_path: Path
+) -> None:
+    write_policy(policy_path, {"wanda": PolicyKey(vkey=wanda.vkey)}, quorum="none")
+    append_all(range(1))
+    sequence()
+    assert wanda.requests == []
+
+
+def test_a_line_that_was_stored_and_not_shown_is_shown_after_a_restart(
+    opened: None, wanda: Witness
+) -> None:
+    append_all(range(1))
+    leader = sequencer()
+    wanda.lie = Answer(status=500, body=b"")
+    leader.cycle()
+    wanda.lie = None
+    ask_again(leader)
+    leader._cosign(Checkpoint.objects.latest())  # and the process ends here
+    assert shown() != ledger.newest_checkpoint().note
+    sequencer()
+    assert shown() == ledger.newest_checkpoint().note
+
+
+# ---------------------------------------------------------------- the policy
+
+
+def test_without_a_policy_nobody_is_needed() -> None:
+    assert witness_policy() is None
+    assert witnesses_needed(None) == 0
+    assert witnesses_of(None, []) == []
+
+
+def test_a_malformed_policy_is_a_fault_of_the_operator() -> None:
+    settings.WITNESS_POLICY.write_text("witness\n")
+    with pytest.raises(WitnessPolicyError, match="malformed"):
+        witness_policy()
+
+
+def test_the_least_number_of_witnesses_is_computed_through_groups(
+    opened: None, wanda: Witness
+) -> None:
+    keys = {}
+    for number in range(5):
+        made = Ed25519PrivateKey.from_private_bytes(bytes([number] * 32))
+        keys[f"w{number}"] = PolicyKey(vkey=vkey_for("w", made.public_key(), COSIGNATURE))
+    groups = {
+        "pair": Group(threshold=2, members=("w0", "w1")),
+        "any": Group(threshold=1, members=("w2", "w3")),
+        "all": Group(threshold=2, members=("pair", "any", "w4")),
+    }
+
+    def needed(quorum: str) -> int:
+        return witnesses_needed(TlogPolicy(logs=(), witnesses=keys, groups=groups, quorum=quorum))
+
+    assert [needed(name) for name in ("none", "w0", "pair", "any", "all")] == [0, 1, 2, 1, 2]
+
+
+def test_a_malformed_answer_to_the_retry_is_an_error_like_any_other(
+    opened: None, wanda: Witness
+) -> None:
+    with pytest.raises(FormatError):
+        read_answer(ledger.newest_checkpoint().note, b"\xff\n", wanda.vkey)
