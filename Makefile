@@ -14,10 +14,10 @@ run: $(VENV)/.server static/vendor/.stamp
 
 test: $(VENV)/.dev static/vendor/.stamp
 	@$(NODE)/node --test --test-reporter=dot "tests/js/*.test.mjs"
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not browser" $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup --ignore tests/e2e $(ARGS)
 
 e2e: $(VENV)/.dev static/vendor/.stamp
-	@$(BIN)/python -m pytest -m browser -p no:randomly $(ARGS)
+	@$(BIN)/python -m pytest tests/e2e -p no:randomly $(ARGS)
 
 check: $(VENV)/.dev
 	@$(BIN)/ruff check .

@@ -8,9 +8,11 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from functools import cache, wraps
 from pathlib import Path
+from typing import BinaryIO
 
 from django.conf import settings
 from django.http import FileResponse, HttpRequest, HttpResponse, JsonResponse
@@ -26,8 +28,9 @@ from inference.executor.runtime import load_runtime
 from ledger import services as ledger
 from ledger.errors import LedgerError
 from registry import selectors
+from registry.choices import Visibility
 from registry.errors import RegistryError
-from registry.models import Key
+from registry.models import Key, Revision
 from registry.storage import blobs
 
 JSON = "application/json"
@@ -134,15 +137,28 @@ def runtime_file(
 
 @require_safe
 def blob(request: HttpRequest, sha256: str) -> HttpResponseBase:
-    """Answer content that is public, by its hex SHA-256, to be saved and never shown."""
+    """Answer content that is public, by its hex SHA-256, to be saved and never shown.
+
+    Also the manifest of a released revision, whose name is the digest of its RFC 8785 form.
+    """
+    manifest = _manifest(sha256)
     try:
-        found = selectors.public_blob(sha256)
-        stream = blobs().open(found.sha256)
+        stream = io.BytesIO(manifest) if manifest else _public(sha256)
     except RegistryError as error:
         return _problem(error)
     response = FileResponse(stream, content_type="application/octet-stream", as_attachment=True)
-    response["Content-Length"] = str(found.size)
     response["Content-Security-Policy"] = "sandbox; default-src 'none'"
-    response["ETag"] = f'"{found.sha256}"'
+    response["ETag"] = f'"{sha256}"'
     response["Cache-Control"] = FOREVER
     return response
+
+
+def _public(sha256: str) -> BinaryIO:
+    return blobs().open(selectors.public_blob(sha256).sha256)
+
+
+def _manifest(sha256: str) -> bytes | None:
+    released = Revision.objects.filter(
+        manifest=sha256, model__visibility=Visibility.PUBLIC, release__isnull=False
+    ).first()
+    return canonical_json(selectors.manifest_of(released).to_list()) if released else None

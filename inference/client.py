@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from socket import socket
-from typing import Any
+from typing import Any, Self
 
 from assay.errors import FormatError
 from assay.tensors import Tensor
@@ -141,12 +141,16 @@ class Identity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """What an executor says of itself; `runtimes` are runtime objects, `jail` layers that hold."""
+    """What an executor says of itself; `jail` are the layers and whether they hold.
+
+    `runtimes` are runtime objects, `processes` have `pid` and `busy`.
+    """
 
     runtimes: tuple[dict[str, Any], ...]
     slots: int
     free: int
     models: tuple[str, ...]
+    processes: tuple[dict[str, Any], ...]
     restarts: int
     fingerprint: str
     jail: Mapping[str, bool]
@@ -238,6 +242,12 @@ class ExecutorClient:
         self._connections = _Connections(Path(socket_path))
         self._timeout = timeout
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """Close the idle connections."""
         self._connections.close()
@@ -254,6 +264,7 @@ class ExecutorClient:
             slots=header["slots"],
             free=header["free"],
             models=tuple(header["models"]),
+            processes=tuple(header["processes"]),
             restarts=header["restarts"],
             fingerprint=header["fingerprint"],
             jail=header["jail"],

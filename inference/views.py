@@ -22,6 +22,7 @@ from inference.services.run import Outcome, infer
 from ledger import services as ledger
 from ledger.errors import LedgerError, NotIncludedError
 from registry.errors import RegistryError
+from registry.models import Release
 from registry.views.lines import verify_lines
 from registry.views.shown import shown
 
@@ -166,7 +167,7 @@ def run(request: HttpRequest, owner: str, name: str) -> HttpResponse:
     context: dict[str, Any] = {**found.context(), "result": None, "error": None, "inputs": []}
     if found.release is not None:
         try:
-            context |= _form(request, found.model.full_name, found.release.version)
+            context |= _form(request, found.model.full_name, found.release)
         except (InferenceError, RegistryError) as error:
             context["error"] = _told(error)
     context.setdefault("typed", request.POST.get("inputs", ""))
@@ -179,14 +180,14 @@ def _told(error: InferenceError | LedgerError | RegistryError) -> dict[str, Any]
     return {"code": error.code, "message": error.message, "status": error.status}
 
 
-def _form(request: HttpRequest, full_name: str, version: str) -> dict[str, Any]:
-    target = find_target(full_name, version, request.user)
-    signature = signature_of(target.revision)
+def _form(request: HttpRequest, full_name: str, release: Release) -> dict[str, Any]:
+    signature = signature_of(release.revision)
     context: dict[str, Any] = {"inputs": [item.to_dict() for item in signature.inputs]}
     if request.method != "POST":
         return {**context, "typed": shows.example_inputs(signature.inputs)}
     typed = request.POST.get("inputs", "")
     context["typed"] = typed
+    target = find_target(full_name, release.version, request.user)
     try:
         given = [read_json_tensor(item, index) for index, item in enumerate(_items(typed))]
         limit_s = float(settings.INFER_DEADLINE_S)

@@ -73,7 +73,8 @@ _MAGICS = (
 _PICKLE = re.compile(
     rb"\x80(?:[\x04\x05]\x95|[\x02-\x05][\x8a\x8c}\](cXJKMNUq)GI\x88\x89])", re.DOTALL
 )
-_CODE = frozenset({"GLOBAL", "INST", "STACK_GLOBAL"})
+_CODE = frozenset({"GLOBAL", "INST"})
+_USED = frozenset({"PUT", "BINPUT", "LONG_BINPUT", "REDUCE", "OBJ", "BUILD"})
 _MARKUP = re.compile(
     rb"(?:\s|<!--.*?-->|<\?xml[^>]*\?>)*<(?:!doctype\s+(?:html|svg)|html|head|body|script|svg|iframe)"
     rb"[\s>/]",
@@ -123,15 +124,16 @@ def _refuse_dangerous(path: str, head: bytes, *, whole: bool) -> None:
 def _is_old_pickle(head: bytes, *, whole: bool) -> bool:
     """Tell whether `head` is a pickle of protocol 0 or 1 that names a class or function.
 
-    Those protocols have no magic, and a list of words begins like one, so the opcodes are read (and
-    nothing is run) up to the end.
+    Those protocols have no magic, and a list of words begins like one ("cat", "dog"): the opcodes
+    are read up to the end, and nothing is run. Where `head` is cut off, the name must be used too.
     """
-    stream, code = io.BytesIO(head), False
+    stream, code, used = io.BytesIO(head), False, False
     try:
         for opcode, _, _ in pickletools.genops(stream):
+            used = used or (code and opcode.name in _USED)
             code = code or opcode.name in _CODE
     except (ValueError, OverflowError):
-        return code and not whole and stream.tell() >= len(head)
+        return used and not whole and stream.tell() >= len(head)
     return code
 
 

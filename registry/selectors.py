@@ -51,6 +51,11 @@ class Page:
     next: str
 
 
+def _text(value: str) -> str:
+    """Return a stranger's `value` fit for a query: PostgreSQL takes no NUL."""
+    return value.replace("\0", "\ufffd")
+
+
 # ------------------------------------------------------------------ models
 
 
@@ -65,7 +70,7 @@ def find_model(name: str, user: Caller = None) -> Model:
         owner, separator, rest = name.partition("--")
     model = (
         Model.objects.select_related("owner", "head")
-        .filter(owner__name__iexact=owner, name__iexact=rest)
+        .filter(owner__name__iexact=_text(owner), name__iexact=_text(rest))
         .first()
     )
     if model is None or not may_read(user, model):
@@ -100,8 +105,8 @@ def models_page(
     """
     models = _with_latest(Model.objects.filter(readable(user)))
     if owner:
-        models = models.filter(owner__name__iexact=owner)
-    for word in search.split()[:8]:
+        models = models.filter(owner__name__iexact=_text(owner))
+    for word in _text(search).split()[:8]:
         models = models.filter(Q(name__icontains=word) | Q(owner__name__icontains=word))
     if cursor:
         at, pk = _read_cursor(cursor)
@@ -139,7 +144,7 @@ def find_revision(model: Model, revision_id: str, user: Caller = None) -> Revisi
     """
     revision = (
         Revision.objects.select_related("model__owner", "author", "release")
-        .filter(pk=revision_id, model=model)
+        .filter(pk=_text(revision_id), model=model)
         .first()
     )
     if revision is None or not (
@@ -163,7 +168,7 @@ def releases(model: Model) -> QuerySet[Release]:
 
 def find_release(model: Model, version: str) -> Release:
     """Return the release of that version; UnknownRevisionError when there is none."""
-    release = releases(model).filter(version__iexact=version).first()
+    release = releases(model).filter(version__iexact=_text(version)).first()
     if release is None:
         raise UnknownRevisionError(
             f"{model.full_name} has no release '{version[:96]}'.", version=version[:96]
@@ -197,7 +202,7 @@ def resolve(model: Model, version: str | None, *, user: Caller = None) -> Runnab
     elif REVISION_ID.fullmatch(version):
         release = _release_of_revision(model, version, user)
     else:
-        alias = Alias.objects.filter(model=model, name__iexact=version).first()
+        alias = Alias.objects.filter(model=model, name__iexact=_text(version)).first()
         release = releases(model).get(pk=alias.release_id) if alias else None
         release = release or find_release(model, version)
     if not release.revision.graph_path:
@@ -228,7 +233,7 @@ def files(revision: Revision) -> QuerySet[RevisionFile]:
 
 def file_of(revision: Revision, path: str) -> RevisionFile:
     """Return the file at `path`; UnknownFileError when the revision has none."""
-    file = files(revision).filter(path=path).first()
+    file = files(revision).filter(path=_text(path)).first()
     if file is None:
         raise UnknownFileError(
             f"Revision {revision.pk} has no file '{path[:200]}'.",
@@ -279,7 +284,7 @@ def public_blob(sha256: str) -> Blob:
     """
     file = (
         RevisionFile.objects.filter(
-            blob_id=sha256,
+            blob_id=_text(sha256),
             revision__model__visibility=Visibility.PUBLIC,
             revision__release__isnull=False,
         )
@@ -296,7 +301,7 @@ def public_blob(sha256: str) -> Blob:
 
 def find_key(fingerprint: str) -> Key:
     """Return a registered key; UnknownKeyError when there is none."""
-    key = published_keys().filter(pk=fingerprint).first()
+    key = published_keys().filter(pk=_text(fingerprint)).first()
     if key is None:
         raise UnknownKeyError("No such key is registered.", fingerprint=fingerprint[:80])
     return key
@@ -310,7 +315,7 @@ def published_keys() -> QuerySet[Key]:
 def keys_of(owner: str = "") -> QuerySet[Key]:
     """Return the keys of the owner of that name, or (`""`) all."""
     keys = published_keys()
-    return keys.filter(owner__name__iexact=owner) if owner else keys
+    return keys.filter(owner__name__iexact=_text(owner)) if owner else keys
 
 
 def releases_of_key(key: Key, user: Caller = None) -> QuerySet[Release]:

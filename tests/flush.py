@@ -7,10 +7,11 @@ off, which PostgreSQL allows a superuser alone. The product has no such way.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from django.db import connection, transaction
+from django.db.backends.base.operations import BaseDatabaseOperations
 from django.db.backends.postgresql.operations import DatabaseOperations
 
 
@@ -23,7 +24,7 @@ def triggers_off() -> Iterator[None]:
         cursor.execute("SET LOCAL session_replication_role = origin")
 
 
-def _flush(self: DatabaseOperations, sql_list: Sequence[str]) -> None:
+def _flush(self: BaseDatabaseOperations, sql_list: Iterable[str]) -> None:
     with triggers_off(), connection.cursor() as cursor:
         for sql in sql_list:
             # CASCADE reaches the table of knox's own token model, which Django does not list

@@ -99,6 +99,12 @@ class Pool:
         for host in hosts:
             host.child.process.kill()
 
+    def processes(self) -> list[dict[str, object]]:
+        """Return the id of each process that is ready, and whether it runs a model."""
+        with self._condition:
+            hosts = [host for host in self._hosts if host is not None]
+            return [{"pid": host.child.process.pid, "busy": host.busy} for host in hosts]
+
     @property
     def free(self) -> int:
         """How many processes are ready and idle."""

@@ -121,6 +121,7 @@ class Service:
             slots=sum(pool.slots for pool in pools),
             free=sum(pool.free for pool in pools),
             models=sorted({key for pool in pools for key in pool.warm()}),
+            processes=[item for pool in pools for item in pool.processes()],
             restarts=sum(pool.restarts for pool in pools),
             fingerprint=self._signer.public.fingerprint,
             jail=dict(self._layers),

@@ -58,7 +58,7 @@ def entry(request: HttpRequest, index: int) -> HttpResponse:
     if found is None:
         context = {"index": index, "head": heads.newest_checkpoint()}
         return render(request, "ledger/pending.html", context, status=404)
-    previous, following = neighbours(current_log().entries.all(), "index", index)
+    previous, following = neighbours(found.log.entries.all(), "index", index)
     proof, note = _proof(found)
     context = _statement(found) | {
         "index": index,

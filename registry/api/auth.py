@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
 from knox.auth import TokenAuthentication as KnoxTokenAuthentication
+from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
@@ -21,6 +22,8 @@ class TokenAuthentication(KnoxTokenAuthentication):
     """knox's check, and the time of the last use (to the minute, to spare writes)."""
 
     def authenticate_credentials(self, token: bytes) -> tuple[Any, Any]:
+        if not token.isascii():  # knox would fail on what is not UTF-8
+            raise AuthenticationFailed("Invalid token.")
         user, row = super().authenticate_credentials(token)
         now = timezone.now()
         if row.last_used_at is None or (now - row.last_used_at).total_seconds() > 60:

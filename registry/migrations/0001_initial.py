@@ -148,7 +148,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('kind', models.CharField(choices=[('oms', 'model signature'), ('release', 'release'), ('card', 'card')], max_length=16)),
-                ('entry', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='ledger.entry')),
+                ('entry', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='ledger.entry')),
                 ('release', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='claims', to='registry.release')),
             ],
         ),

@@ -38,11 +38,15 @@ class Release(models.Model):
 
 
 class Claim(models.Model):
-    """One signed statement of a release: model signature, card or release; logged as `entry`."""
+    """One signed statement of a release: model signature, card or release; logged as `entry`.
+
+    Two releases of the very same files by one key share the entry of the model signature, which
+    says nothing about model or revision: the log takes a claim once.
+    """
 
     release = models.ForeignKey(Release, on_delete=models.PROTECT, related_name="claims")
     kind = models.CharField(max_length=16, choices=ClaimKind)
-    entry = models.OneToOneField("ledger.Entry", on_delete=models.PROTECT, related_name="+")
+    entry = models.ForeignKey("ledger.Entry", on_delete=models.PROTECT, related_name="+")
 
     class Meta:
         constraints = (

@@ -8,7 +8,7 @@
 4. The version is a good name and new in this model.
 5. Each of the three envelopes is signed by that key and says exactly what the server computed
    (`registry.claims`); the checkpoint that the signer saw is one of this log.
-6. COMMIT POINT: three ledger entries, release, claims and audit row, in one transaction.
+6. COMMIT POINT: the ledger entries, release, claims and audit row, in one transaction.
 
 A crash before the commit leaves nothing of it; after it, the sequencer finds the pending entries.
 """
@@ -107,7 +107,8 @@ def _publisher_key(model: Model, fingerprint: str) -> Key:
 
 
 def _refuse_replays(key: Key, envelopes: Mapping[ClaimKind, Envelope]) -> None:
-    for kind in ORDER:
+    """Refuse what was logged before. A model signature may be: the same files, released again."""
+    for kind in (ClaimKind.CARD, ClaimKind.RELEASE):
         entry = ledger.entry_for_claim(key.pk, envelopes[kind].pae_sha256)
         if entry is not None:
             raise ReplayedSignatureError(
@@ -178,7 +179,9 @@ def _write(
     )
     for kind in ORDER:
         envelope, statement = request.envelopes[kind], statements[kind]
-        entry = keys.append(envelope, public, statement, model=model.full_name)
+        entry = ledger.entry_for_claim(key.pk, envelope.pae_sha256)
+        if entry is None:  # else the model signature of an earlier release of the same files
+            entry = keys.append(envelope, public, statement, model=model.full_name)
         Claim.objects.create(release=release, kind=kind, entry_id=entry)
     now = timezone.now()
     Key.objects.filter(pk=key.pk).update(last_used_at=now)

@@ -317,8 +317,10 @@ def _with_other_graphs(report: dict[str, Any], graph: str, names: list[str]) -> 
         for name in sorted(names)
         if name.lower().endswith(".onnx") and name != graph
     ]
-    levels = {item.get("level") for item in (*kept, *others)}
     verdict = report["verdict"]
-    if verdict != RevisionState.FAILED:
-        verdict = RevisionState.FLAGGED if "flag" in levels else RevisionState.PASSED
+    if verdict != RevisionState.FAILED and others:
+        verdict = RevisionState.FLAGGED
+    elif len(kept) < len(report.get("findings", ())):  # reused, and the other graph is gone
+        flagged = any(item.get("level") == "flag" for item in kept)
+        verdict = RevisionState.FLAGGED if flagged else RevisionState.PASSED
     return {**report, "verdict": str(verdict), "findings": [*kept, *others]}

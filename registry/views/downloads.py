@@ -81,8 +81,9 @@ def _stream(request: HttpRequest, found: RevisionFile, span: tuple[int, int]) ->
     if request.method == "HEAD":
         response = HttpResponse()
     else:
-        stream = blobs().open(found.blob_id)
-        response = StreamingHttpResponse(_chunks(stream, first, count))
+        part = _Slice(blobs().open(found.blob_id), first, count)
+        # Django calls the `close` of what it streams.
+        response = StreamingHttpResponse(part)
     response.status_code = 206 if partial else 200
     if partial:
         response["Content-Range"] = f"bytes {first}-{first + count - 1}/{size}"
@@ -95,12 +96,22 @@ def _stream(request: HttpRequest, found: RevisionFile, span: tuple[int, int]) ->
     return response
 
 
-def _chunks(stream: BinaryIO, first: int, count: int) -> Iterator[bytes]:
-    with stream:
+class _Slice:
+    """`count` bytes of `stream`; whoever answers closes it, also when nobody reads."""
+
+    def __init__(self, stream: BinaryIO, first: int, count: int) -> None:
         stream.seek(first)
-        while count > 0 and (chunk := stream.read(min(CHUNK, count))):
-            count -= len(chunk)
+        self.stream = stream
+        self.count = count
+
+    def __iter__(self) -> Iterator[bytes]:
+        while self.count > 0 and (chunk := self.stream.read(min(CHUNK, self.count))):
+            self.count -= len(chunk)
             yield chunk
+
+    def close(self) -> None:
+        """Close the file."""
+        self.stream.close()
 
 
 @require_GET

@@ -37,7 +37,12 @@ def card(request: HttpRequest, owner: str, name: str) -> HttpResponse:
     body = found.revision.card_body if found.revision else ""
     # `render` returns what the sanitiser let through.
     html = mark_safe(cards.render(body))  # noqa: S308
-    return render(request, "registry/model.html", {**found.context(), "card_html": html})
+    context = {**found.context(), "card_html": html}
+    if found.release:
+        claims = found.release.claims.select_related("entry")
+        files = found.release.revision.files.count()
+        context |= evidence_context(found.release, claims, files)
+    return render(request, "registry/model.html", context)
 
 
 @require_GET
@@ -101,7 +106,7 @@ def release(request: HttpRequest, owner: str, name: str, version: str) -> HttpRe
     manifest = selectors.manifest_of(wanted.revision)
     context = {
         **found.context(),
-        **evidence_context(wanted),
+        **evidence_context(wanted, wanted.claims.all(), len(manifest.resources)),
         "shown": wanted,
         "claims": _claims(wanted),
         "subject_digest": manifest.subject_digest,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ from django.http import HttpRequest
 
 from registry import selectors
 from registry.choices import ClaimKind
-from registry.models import Model, Release, Revision
+from registry.models import Claim, Model, Release, Revision
 from registry.rights import may_write
 
 _NOTHING: dict[str, Any] = {}
@@ -33,7 +34,6 @@ class Shown:
             "may_publish": self.may_publish,
             "publish_url": f"/publish/{self.model.full_name}/",
             **(revision_context(self.revision) if self.revision else _NOTHING),
-            **(evidence_context(self.release) if self.release else _NOTHING),
         }
 
 
@@ -44,7 +44,9 @@ def shown(request: HttpRequest, owner: str, name: str, revision: str = "") -> Sh
         UnknownModelError, UnknownRevisionError: none that the reader may know of.
     """
     model = selectors.find_model(f"{owner}/{name}", request.user)
-    release = selectors.newest_release(model)
+    # Without the claims: only the pages that show evidence ask for them.
+    newest = selectors.releases(model).prefetch_related(None).filter(yanked_at=None)
+    release = newest.first()
     found = release.revision if release else None
     writer = may_write(request.user, model.owner)
     if revision:
@@ -52,6 +54,8 @@ def shown(request: HttpRequest, owner: str, name: str, revision: str = "") -> Sh
     elif found is None and model.head is not None:
         # What did not pass its inspection is the owner's business.
         found = model.head if writer or model.head.state in selectors.INSPECTED else None
+    if found is not None:
+        found.model = model
     return Shown(model=model, release=release, revision=found, may_publish=writer)
 
 
@@ -96,14 +100,14 @@ def _trial(trial: dict[str, Any] | None) -> str:
     return f"Tried once on zeros: loaded in {load} ms, ran in {run} ms."
 
 
-def evidence_context(release: Release) -> dict[str, Any]:
-    """Return what the evidence panel of a release reads."""
-    entries = {claim.kind: claim.entry for claim in release.claims.all()}
+def evidence_context(release: Release, claims: Iterable[Claim], files: int) -> dict[str, Any]:
+    """Return what the evidence panel of a release reads; its manifest has `files` files."""
     base = f"/models/{release.model.full_name}"
+    entries = {claim.kind: claim.entry for claim in claims}
     return {
         "signed": release,
         "release_entry": entries.get(ClaimKind.RELEASE),
-        "file_count": release.revision.files.count(),
+        "file_count": files,
         "files_url": f"{base}/files/?revision={release.revision_id}#lines",
         "release_url": f"{base}/releases/{release.version}/",
     }

@@ -118,6 +118,21 @@ export function digestElement(hex, label = "digest") {
   );
 }
 
+const STATES = { failed: "failed", unknown: "could not check", server: "server says" };
+
+/**
+ * Return the words of a line of evidence; `state` is that of the evidence panel.
+ *
+ * @param {string} state
+ * @param {string} words
+ * @param {Date} [now]
+ * @returns {string}
+ */
+export function evidenceWords(state, words, now = new Date()) {
+  const checked = `checked here ${now.toISOString().slice(11, 19)} UTC`;
+  return `${state === "checked" ? checked : STATES[state]}: ${words}`;
+}
+
 /**
  * Return a size as people read it: `17 B`, `1.4 MB` (powers of 1000).
  *

@@ -25,20 +25,20 @@ export async function checkAnswer(sent, answer) {
       ["output shown here", predicate.output, answer.outputs],
     ]) {
       const named = claimed?.digest?.sha256;
-      if (!named) return unknown(`The statement hides the ${what} behind a commitment.`);
+      if (!named) return unknown(`the statement hides the ${what} behind a commitment.`);
       const found = await tensorDigest(tensors.map(tensorFromJson));
       if (found !== named) {
-        const words = `The statement names ${named}, the ${what} hashes to ${found}.`;
+        const words = `the statement names ${named}, the ${what} hashes to ${found}.`;
         return { state: "failed", words };
       }
     }
     if (subject?.[0]?.digest?.sha256 !== predicate.output.digest.sha256) {
-      return { state: "failed", words: "The statement's subject is not its output." };
+      return { state: "failed", words: "the statement's subject is not its output." };
     }
-    const words = "The signed statement names the input that was sent and the output shown here.";
+    const words = "the signed statement names the input that was sent and the output shown here.";
     return { state: "checked", words };
   } catch (error) {
-    return unknown(`The digests could not be compared in this browser: ${error.message}`);
+    return unknown(`the digests could not be compared: ${error.message}`);
   }
 }
 

@@ -36,7 +36,7 @@ function drawingControl(plan, index, onChange) {
   const drawing = drawOn(canvas, onChange);
   const clear = el("button", { type: "button", class: "button", onclick: drawing.clear }, "Clear");
   const hint =
-    `Draw ${plan.name} large, with mouse or finger: it is shrunk to ${columns} by ${rows} values ` +
+    `Draw large, with mouse or finger: ${plan.name} is shrunk to ${columns} by ${rows} values ` +
     `from ${plan.range[0]} to ${plan.range[1]}. Without a pointer, edit the request as JSON.`;
   return {
     element: el(

@@ -38,8 +38,8 @@ export const CARD_PATH = "README.md";
  */
 export async function checkSigning(signing, { model, revision, hashed, card }) {
   return [
-    checkSame("The model", signing.model, model),
-    checkSame("The revision", signing.revision, revision),
+    checkSame("the model", signing.model, model),
+    checkSame("the revision", signing.revision, revision),
     await checkManifest(signing),
     ...(await checkCard(signing, card)),
     ...checkHashed(signing, hashed),
@@ -75,22 +75,22 @@ async function checkManifest({ files, resources, manifest }) {
   try {
     const ours = resourcesFrom(files.map(({ path, sha256 }) => [path, sha256]));
     if (canonicalText(ours) !== canonicalText(resources)) {
-      return failed("The server's model signature lists other files than its release.");
+      return failed("the server's model signature lists other files than its release.");
     }
     const digest = await manifestDigest(ours);
     if (digest !== manifest) {
-      return failed(`The manifest digest is ${digest}, the server says ${manifest}.`);
+      return failed(`the manifest digest is ${digest}, the server says ${manifest}.`);
     }
-    return checked(`The manifest digest, computed here from ${count(files.length, "file")}.`);
+    return checked(`the manifest digest, computed here from ${count(files.length, "file")}.`);
   } catch (error) {
-    return failed(`The server's list of files is not one that can be signed: ${error.message}`);
+    return failed(`the server's list of files is not one that can be signed: ${error.message}`);
   }
 }
 
 async function checkCard({ files, card }, bytes) {
   const listed = files.find(({ path }) => path === CARD_PATH)?.sha256;
   if (listed !== card.sha256) {
-    return [failed(`The card's digest is ${card.sha256}, the list of files says ${listed}.`)];
+    return [failed(`the card's digest is ${card.sha256}, the list of files says ${listed}.`)];
   }
   if (bytes === null) {
     return [unknown(`${CARD_PATH} could not be downloaded, so its digest is the server's word.`)];
@@ -101,13 +101,13 @@ async function checkCard({ files, card }, bytes) {
   }
   return [
     checked(`${CARD_PATH}, downloaded and hashed here.`),
-    server("The card's metadata is the server's reading of it: compare it below."),
+    server("this is the card's metadata, as it stands in the statement below."),
   ];
 }
 
 function checkHashed({ files }, hashed) {
   if (hashed === null) {
-    return [server("The files were not hashed in this tab: their digests are the server's word.")];
+    return [server("these are the files; they were not hashed in this tab.")];
   }
   const listed = new Map(files.map(({ path, sha256 }) => [path, sha256]));
   const findings = [];
@@ -123,8 +123,8 @@ function checkHashed({ files }, hashed) {
 }
 
 function difference(path, theirs, ours) {
-  if (ours === undefined) return `The server lists ${path}, which this tab did not upload.`;
-  if (theirs === undefined) return `The server leaves out ${path}, which this tab uploaded.`;
+  if (ours === undefined) return `the server lists ${path}, which this tab did not upload.`;
+  if (theirs === undefined) return `the server leaves out ${path}, which this tab uploaded.`;
   return `${path} was hashed here to ${ours}, the server says ${theirs}.`;
 }
 

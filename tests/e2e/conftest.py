@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
 from tests.e2e.stack import ROOT, Stack
 
+expect.set_options(timeout=60_000)  # two shared cores: patience, never a sleep
 ARTIFACTS = ROOT / "artifacts" / "e2e"
 
 
@@ -45,7 +46,7 @@ def browser() -> Iterator[Browser]:
         launched.close()
 
 
-@dataclass(slots=True)
+@dataclass  # Playwright hangs its wrappers on the instance: no slots
 class Visitor:
     """A page in a fresh browser profile, and what it complained about."""
 
@@ -76,7 +77,7 @@ def visitor(stack: Stack, browser: Browser) -> Iterator[Visitor]:
         base_url=stack.url, viewport={"width": 1280, "height": 900}, accept_downloads=True
     )
     page = context.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(60_000)
     person = Visitor(page=page, origin=stack.url)
     page.on("console", person.note)
     page.on("pageerror", lambda error: person.complaints.append(str(error)))

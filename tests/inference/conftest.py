@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from pytest_django import Settings
 
-from inference.services import plan
+from inference.services import asking, plan
 from inference.services.enrolment import enrol
 from ledger import services as ledger
 from tests.inference.executor.running import Running, TestLog, start_supervisor
@@ -30,6 +30,7 @@ def running() -> Iterator[Running]:
     """The supervisor of this session."""
     started = start_supervisor(log=LOG, arguments=["--load-seconds", "10", "--slots", "2"])
     yield started
+    asking._client(started.socket).close()
     assert started.stop() == 0
 
 

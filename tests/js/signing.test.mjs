@@ -71,7 +71,7 @@ test("the server may not add a file, nor leave one out", async () => {
 
 test("the server may not name another manifest, model, revision or card", async () => {
   const other = "ab".repeat(32);
-  assert.match((await failure({ manifest: other })).join(), /manifest digest is .* says abab/);
+  assert.match((await failure({ manifest: other })).join(), /the manifest digest is .* says abab/);
   assert.match((await failure({ model: "mallory/x" })).join(), /this page is about alice/);
   assert.match((await failure({ revision: "ab".repeat(20) })).join(), /revision is another/);
   const card = { ...proposal.card, sha256: other };

@@ -35,7 +35,7 @@ def written(opened: None, wanda: Witness) -> None:
     sequence()
 
 
-def operator(sql: str, *params: object) -> None:
+def operator(sql: str, *params: bytes | str) -> None:
     """Change rows as an operator with a database shell would."""
     with triggers_off(), connection.cursor() as cursor:
         cursor.execute(sql, params or None)

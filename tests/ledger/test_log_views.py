@@ -15,8 +15,8 @@ from assay.note import VKey, open_note
 from assay.tiles import Tile, TileReader, decode_entries
 from ledger import services as ledger
 from ledger.models import Entry
-from tests.assay.vectors import artefact_bytes, forged
-from tests.ledger.builders import append_all, claim, sequence
+from tests.assay.vectors import Row, artefact_bytes, forged
+from tests.ledger.builders import append_all, append_many, claim, sequence
 from tests.ledger.witness import Witness
 
 
@@ -41,7 +41,7 @@ class Site:
 def test_a_mirror_rebuilds_the_signed_root_and_finds_every_envelope(
     client: Client, opened: None, wanda: Witness, prefix: str
 ) -> None:
-    append_all(range(260))
+    append_many(range(260))
     append_all(range(3), by="bob")
     sequence()
     site = Site(client, prefix)
@@ -128,7 +128,7 @@ def test_what_is_not_there_is_404(client: Client, opened: None, path: str) -> No
 
 
 @pytest.mark.parametrize("row", [row for row in forged("tile") if row["check"] == "tile.path"])
-def test_every_second_spelling_of_a_path_is_404(client: Client, opened: None, row: dict) -> None:
+def test_every_second_spelling_of_a_path_is_404(client: Client, opened: None, row: Row) -> None:
     path = artefact_bytes(row).decode("utf-8", "replace")
     assert client.get("/log/" + path).status_code == 404
 

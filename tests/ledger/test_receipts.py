@@ -159,8 +159,8 @@ def test_stock_cosign_says_verified_ok(opened: None, tmp_path: Path) -> None:
     )
     assert (done.returncode, "Verified OK" in done.stdout + done.stderr) == (0, True), done.stderr
     (tmp_path / "thing").write_bytes(thing(2))
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=False)
-    assert done.returncode != 0
+    other = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=False)
+    assert other.returncode != 0
 
 
 def test_the_documents_name_this_log(opened: None) -> None:

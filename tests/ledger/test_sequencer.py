@@ -25,7 +25,15 @@ from ledger.models import Checkpoint, Entry, Log
 from ledger.publication import publish
 from ledger.sequencer import HoldError, Sequencer, leadership
 from ledger.storage import FolderStorage, log_storage
-from tests.ledger.builders import append_all, claim, sequence, sequencer, verified, whole
+from tests.ledger.builders import (
+    append_all,
+    append_many,
+    claim,
+    sequence,
+    sequencer,
+    verified,
+    whole,
+)
 from tests.ledger.faults import Faults, FaultySequencer, WriteFailedError
 from tests.ledger.witness import Witness
 
@@ -87,7 +95,7 @@ def test_a_sequencer_that_did_not_recover_writes_nothing(opened: None) -> None:
 @pytest.fixture
 def grown(opened: None) -> list[int]:
     """A published log of 250 entries, and twelve acknowledged claims that wait."""
-    append_all(range(START))
+    append_many(range(START))
     sequence()
     return append_all(range(START, START + MORE))
 

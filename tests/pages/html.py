@@ -127,7 +127,8 @@ def _frame(page: Page) -> list[str]:
     if [tag.attributes.get("lang") for tag in page.all("html")] != ["en"]:
         found.append("no lang")
     for name in ("main", "title", "h1"):
-        count = len([tag for tag in page.all(name) if "svg" not in tag.around])
+        # A card is a document of its own inside the page.
+        count = len([tag for tag in page.all(name) if not {"svg", "article"} & set(tag.around)])
         if count != 1:
             found.append(f"{count} <{name}>")
     return found

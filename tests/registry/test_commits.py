@@ -151,7 +151,7 @@ def test_bob_may_build_on_what_alice_published(alice: Person, bob: Person) -> No
 
 def test_two_models_with_one_record_get_two_ids(alice: Person, monkeypatch: Any) -> None:
     first = builders.make_revision(alice, report=None)
-    monkeypatch.setattr(revisions.timezone, "now", lambda: first.created_at)
+    monkeypatch.setattr("registry.services.revisions.timezone.now", lambda: first.created_at)
     second = builders.make_revision(alice, builders.make_model(alice, "twin"), report=None)
     assert second.pk != first.pk
     assert (second.created_at - first.created_at).total_seconds() == 0.001

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+
 import pytest
 
 from assay.dsse import load_public_key, parse_envelope, sign
@@ -9,6 +11,8 @@ from assay.manifest import OMS, Manifest
 from assay.policy import parse_trusted_root
 from assay.verify import verify_bundle
 from ledger import services as ledger
+from registry import selectors
+from registry.choices import ClaimKind
 from registry.models import AuditEvent, Claim, Release
 from registry.services import revisions
 from tests import builders
@@ -51,9 +55,7 @@ def test_alice_publishes_and_bob_reads(alice: Person, bob: Person) -> None:
     assert seen["previous"] is None
     assert seen["license"] == "mit"
     assert [item["name"] for item in seen["resources"]] == ["README.md", "model.onnx"]
-    row = builders.selectors.find_revision(
-        builders.selectors.find_model("alice--double"), revision, alice.user
-    )
+    row = selectors.find_revision(selectors.find_model("alice--double"), revision, alice.user)
     answer = calls.release(
         client,
         "alice/double",
@@ -88,7 +90,7 @@ def test_a_stranger_checks_model_sig(alice: Person) -> None:
         trusted_root=parse_trusted_root(ledger.trusted_root()),
         predicate_type=OMS,
         policy=None,
-        manifest=Manifest.from_pairs(builders.selectors.resources(release.revision)),
+        manifest=Manifest.from_pairs(selectors.resources(release.revision)),
     )
 
 
@@ -134,11 +136,11 @@ def test_mallory_may_not_release_alices_statements_as_her_own(
     revision = builders.make_revision(mallory)
     own = builders.make_key(mallory)
     stolen = {
-        claim.kind: parse_envelope(
+        ClaimKind(claim.kind): parse_envelope(
             {
-                "payload": calls.b64encode(bytes(claim.entry.payload.payload)).decode(),
+                "payload": b64encode(bytes(claim.entry.payload.payload)).decode(),
                 "payloadType": claim.entry.payload.payload_type,
-                "signatures": [{"sig": calls.b64encode(bytes(claim.entry.signature)).decode()}],
+                "signatures": [{"sig": b64encode(bytes(claim.entry.signature)).decode()}],
             }
         )
         for claim in Claim.objects.select_related("entry__payload")

@@ -60,7 +60,7 @@ def test_no_file_is_ever_whole_in_memory() -> None:
             self.left -= size
             return bytes(size)
 
-    stored = blobs().put(Endless())  # type: ignore[arg-type]  # read() is all that is used
+    stored = blobs().put(Endless())
     assert (stored.size, largest) == (10 * 2**20, CHUNK)
 
 

@@ -2,15 +2,17 @@
 
 import { waitIncluded } from "../infer.js";
 
-const main = document.querySelector("main[data-page=execution]");
-const pending = '[data-evidence="ledger"][data-state="pending"]';
+const PENDING = '[data-evidence="ledger"][data-state="pending"]';
+let following = null; // the panel that is being waited for
 
 async function refresh() {
+  const main = document.querySelector("main[data-page=execution]");
   const panel = main?.querySelector(".evidence");
-  if (!panel?.querySelector(pending)) return;
+  if (!panel?.querySelector(PENDING) || panel === following) return;
+  following = panel;
   const included = await waitIncluded(`/executions/${main.dataset.execution}/receipt`);
   if (!included) {
-    const words = panel.querySelector(`${pending} [data-evidence-words]`);
+    const words = panel.querySelector(`${PENDING} [data-evidence-words]`);
     if (words) words.textContent = "still waiting for a checkpoint; look again later";
     return;
   }
@@ -22,3 +24,5 @@ async function refresh() {
 }
 
 void refresh();
+// A queued execution's page is exchanged whole when the execution ends.
+document.addEventListener("htmx:load", () => void refresh());

@@ -86,7 +86,7 @@ function wordsOf(record, state) {
 function actionsOf(record, state) {
   const register = async () => {
     await registerKey(request, record);
-    await show();
+    location.reload(); // the server's list changes too
   };
   const copy = async () => {
     await keepCopy(request, record);
@@ -94,7 +94,7 @@ function actionsOf(record, state) {
   };
   const revoke = async () => {
     await revokeKey(request, record);
-    await show();
+    location.reload();
   };
   const remove = async () => {
     await store.delete(record.fingerprint);

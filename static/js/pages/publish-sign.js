@@ -1,7 +1,7 @@
 // /publish/<owner>/<name>/<revision>/sign/: read, sign with a key of this browser, publish.
 
 import { request } from "../api.js";
-import { byId, clearError, digestElement, el, guarded, showError } from "../dom.js";
+import { byId, clearError, digestElement, el, evidenceWords, guarded, showError } from "../dom.js";
 import { forgetHashed, recallHashed } from "../hashed-files.js";
 import { openKeyStore } from "../key-store.js";
 import { listKeys, sign, signingProblem } from "../keys.js";
@@ -50,26 +50,16 @@ async function fetchCard() {
 }
 
 function showFindings(findings, hasHashed) {
-  const rows = findings.map((finding) =>
-    el(
-      "li",
-      { class: "evidence-row", "data-state": finding.state },
-      el("p", { class: "evidence-state" }, el("span", {}, WORDS[finding.state] + finding.words)),
-    ),
-  );
+  const rows = findings.map(({ state: kind, words }) => {
+    const line = el("p", { class: "evidence-state" }, el("span", {}, evidenceWords(kind, words)));
+    return el("li", { class: "evidence-row", "data-state": kind }, line);
+  });
   const list = el("ol", {}, ...rows);
   const forget = el("button", { type: "button", class: "button", onclick: forgetAndCheck }, FORGET);
   findingsBox().replaceChildren(list, ...(state.allowed || !hasHashed ? [] : [forget]));
 }
 
 const FORGET = "The later changes are mine: forget what this tab hashed";
-const WORDS = {
-  checked: "checked here: ",
-  failed: "failed: ",
-  unknown: "could not check: ",
-  server: "the server says: ",
-};
-
 function findingsBox() {
   let box = byId("sign-checks");
   if (!box) {

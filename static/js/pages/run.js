@@ -1,6 +1,6 @@
 // /models/<owner>/<name>/run/: ask the model, show the answer, follow it into the ledger.
 
-import { byId, clearError, el, guarded } from "../dom.js";
+import { byId, clearError, el, evidenceWords, guarded } from "../dom.js";
 import { curlLine, infer, inferAddress, waitIncluded } from "../infer.js";
 import { checkAnswer } from "../receipt-check.js";
 import { parseRequest, planInput, renderRequest } from "../run-inputs.js";
@@ -102,7 +102,7 @@ function showAnswer(result, { readings, check, answer, text, curl }) {
   result?.replaceChildren(
     ...(said ? [el("p", { class: "result-value" }, said)] : []),
     ...readings.map(readingElement),
-    evidenceLine(check.state, WORDS[check.state] + check.words),
+    evidenceLine(check.state, evidenceWords(check.state, check.words)),
     ledger,
     ...(id ? [links] : []),
     details("The same request from a shell", codeElement("curl", curl)),
@@ -115,8 +115,6 @@ function showAnswer(result, { readings, check, answer, text, curl }) {
 function receiptOf(id) {
   return `/executions/${id}/receipt`;
 }
-
-const WORDS = { checked: "checked here: ", failed: "failed: ", unknown: "could not check: " };
 
 function details(words, content) {
   return el("details", {}, el("summary", {}, words), el("div", { class: "push" }, content));

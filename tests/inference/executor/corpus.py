@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import onnx
 from onnx import TensorProto, helper
 
@@ -109,7 +111,7 @@ def fold_constant() -> bytes:
 
 def fold_concat() -> bytes:
     names = ["w", *(f"c{i}" for i in range(27)), "e"]
-    nodes = [node("Concat", [a, a], [b], axis=0) for a, b in zip(names, names[1:], strict=False)]
+    nodes = [node("Concat", [a, a], [b], axis=0) for a, b in itertools.pairwise(names)]
     return folded(nodes, [constant("w", [1])])
 
 

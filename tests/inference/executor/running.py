@@ -59,9 +59,12 @@ class Running:
     public_key: str
     log: TestLog
     folder: Path
+    clients: list[ExecutorClient] = field(default_factory=list)
 
     def client(self) -> ExecutorClient:
-        return ExecutorClient(self.socket)
+        """Return a client that is closed with the supervisor."""
+        self.clients.append(ExecutorClient(self.socket))
+        return self.clients[-1]
 
     def children(self) -> list[int]:
         """Return the ids of the processes that it started and that run."""
@@ -71,6 +74,7 @@ class Running:
         """End it in order; return its exit code."""
         self.process.send_signal(signal.SIGTERM)
         code = self.process.wait(15)
+        self._forget()
         shutil.rmtree(self.folder, ignore_errors=True)
         return code
 
@@ -78,12 +82,17 @@ class Running:
         """End it without warning."""
         self.process.kill()
         self.process.wait(15)
+        self._forget()
+
+    def _forget(self) -> None:
+        for client in self.clients:
+            client.close()
 
 
 def start_supervisor(
     folder: Path | None = None, *, log: TestLog | None = None, arguments: Sequence[str] = ()
 ) -> Running:
-    """Start a supervisor and wait until a model process is ready.
+    """Start a supervisor and wait until its model processes are ready.
 
     `folder` holds its socket and key; without one, a new folder that `stop` removes.
     """
@@ -118,9 +127,10 @@ def start_supervisor(
 
 
 def is_ready(client: ExecutorClient) -> bool:
-    """Whether a model process is idle."""
+    """Whether every model process is idle."""
     try:
-        return client.status().free > 0
+        status = client.status()
+        return status.free == status.slots
     except ExecutorUnavailable:
         return False
 

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from inference.client import ExecutorClient, ExecutorError, ExecutorUnavailable
+from inference.client import ExecutorError, ExecutorUnavailable
 from inference.executor.protocol import listen
 from tests.inference.executor.models import Revision, add, endless, floats, network
 from tests.inference.executor.running import (
     Running,
+    is_ready,
     is_running,
     kill,
     start_supervisor,
@@ -31,57 +32,49 @@ def own() -> Iterator[Running]:
         running.stop()
 
 
-def all_ready(client: ExecutorClient) -> bool:
-    status = client.status()
-    return status.free == status.slots
-
-
 def test_killed_model_processes_cost_no_answer_and_no_bit(own: Running) -> None:
     client, revision = own.client(), Revision.of(network())
     asked = revision.request(own.log.checkpoint(), floats("x", *[0.3] * 64, shape=(1, 64)))
     first = client.infer(asked, revision.read)
-    wait_until(lambda: all_ready(client))
+    wait_until(lambda: is_ready(client))
     for pid in own.children():
         kill(pid)
     second = client.infer(asked, revision.read)
     assert second.outputs == first.outputs
     assert second.cold
-    wait_until(lambda: all_ready(client))
+    wait_until(lambda: is_ready(client))
     assert client.status().restarts == 2
 
 
 def test_a_model_whose_processes_die_is_quarantined_and_no_other(own: Running) -> None:
     client, note = own.client(), own.log.checkpoint()
     bad, good = Revision.of(endless()), Revision.of(add())
+    asked = bad.request(note, floats("x", 1), deadline_s=60, slot_wait_s=10)
     codes: list[str] = []
 
     def run_the_loop() -> None:
         with pytest.raises(ExecutorError) as caught:
-            own.client().infer(bad.request(note, floats("x", 1), deadline_s=60), bad.read)
+            own.client().infer(asked, bad.read)
         codes.append(caught.value.code)
 
-    deaths = 0
-    while "quarantined" not in codes:
-        wait_until(lambda: all_ready(client))
-        codes.clear()
+    for _ in range(2):  # two deaths each, the second request is not tried again
         thread = threading.Thread(target=run_the_loop)
         thread.start()
-        while deaths < 3 and thread.is_alive():
-            seen = client.status()
-            if seen.free < seen.slots and seen.models:
-                victims = own.children()
-                for pid in victims:
-                    kill(pid)
-                wait_until(lambda pids=victims: not any(map(is_running, pids)))
-                deaths += 1
-        thread.join(20)
+        while thread.is_alive():
+            for process in client.status().processes:
+                if process["busy"]:
+                    kill(process["pid"])
+            thread.join(0.05)
+    assert codes == ["unavailable", "quarantined"]
+    with pytest.raises(ExecutorError, match="3 times within 10 minutes"):
+        client.infer(asked, bad.read)
+    wait_until(lambda: is_ready(client))
     assert client.infer(good.request(note, floats("x", 1)), good.read).outputs
-    assert deaths >= 3
 
 
 def test_a_killed_supervisor_leaves_no_orphan(own: Running) -> None:
     client, bad = own.client(), Revision.of(endless())
-    wait_until(lambda: all_ready(client))
+    wait_until(lambda: is_ready(client))
     asked = bad.request(own.log.checkpoint(), floats("x", 1), deadline_s=60)
 
     def run_the_loop() -> None:
@@ -129,6 +122,7 @@ def test_a_kept_connection_survives_a_restart_of_the_supervisor(tmp_path: Path) 
         client.status()
     second = start_supervisor(tmp_path)
     assert client.status().fingerprint == first.fingerprint
+    client.close()
     second.stop()
 
 

@@ -30,6 +30,7 @@ def test_an_endless_loop_meets_its_deadline_and_its_neighbour_goes_on(
     before = sorted(supervisor.children())
     note = supervisor.log.checkpoint()
     good, bad = Revision.of(add()), Revision.of(endless())
+    client.infer(good.request(note, floats("x", 1)), good.read)
     codes: list[str] = []
 
     def run_the_loop() -> None:
