@@ -31,7 +31,7 @@ def visible(user: Caller) -> QuerySet[Execution]:
     seen = readable(user, "revision__model__")
     if user is not None and user.is_authenticated:
         seen |= Q(caller_id=user.pk)
-    related = ("revision__release", "revision__model__owner", "output", "entry")
+    related = ("revision__release", "revision__model__owner", "output", "entry", "caller")
     return Execution.objects.filter(seen).select_related(*related)
 
 

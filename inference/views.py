@@ -54,7 +54,6 @@ def model_executions(request: HttpRequest, owner: str, name: str) -> HttpRespons
 def execution_page(request: HttpRequest, execution: uuid.UUID) -> HttpResponse:
     """Show an execution with its evidence, as the server tells it."""
     row = selectors.find(execution, request.user)
-    lines = verify_lines(settings.SITE_URL)
     context = {
         "execution": row,
         "ended": row.state in TERMINAL,
@@ -63,9 +62,17 @@ def execution_page(request: HttpRequest, execution: uuid.UUID) -> HttpResponse:
         "receipt_url": f"/executions/{row.pk}/receipt",
         "input_view": shows.tensor_view(row.input),
         "output_view": shows.tensor_view(row.output),
-        "cli": {name: text.replace("ID", str(row.pk)) for name, text in lines.items()},
+        "cli": _lines(row),
     }
     return render(request, "inference/execution.html", context)
+
+
+def _lines(row: Execution) -> dict[str, str]:
+    """Return the command lines that check this execution elsewhere."""
+    site = settings.SITE_URL
+    lines = {name: text.replace("/ID/", f"/{row.pk}/") for name, text in verify_lines(site).items()}
+    key = f"curl -fo executor.pub {site}/keys/{row.executor}/key.pem"
+    return {**lines, "cosign": f"{key}\n{lines['cosign']}"}
 
 
 # ------------------------------------------------------------------ files

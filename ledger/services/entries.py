@@ -28,12 +28,12 @@ class EntryStatus:
 
 
 def find_entry(entry_id: int) -> Entry:
-    """Return an entry with its payload and log.
+    """Return an entry with its log.
 
     Raises:
         NotIncludedError: the log has no such entry.
     """
-    entry = Entry.objects.select_related("payload", "log").filter(pk=entry_id).first()
+    entry = Entry.objects.select_related("log").filter(pk=entry_id).first()
     if entry is None:
         raise NotIncludedError("The log has no such entry.")
     return entry

@@ -8,7 +8,7 @@ from assay.dsse import public_key_of, sign
 from assay.statements import KeyPredicate, Subject, render
 from ledger import services as ledger
 from registry.choices import KeyRole
-from registry.errors import ConflictError
+from registry.errors import ConflictError, ReplayedSignatureError
 from registry.keyfile import load_or_create_key
 from registry.models import Key
 from registry.services import keys
@@ -38,6 +38,6 @@ def ensure_registry_key() -> tuple[str, bool]:
     statement = predicate.statement([Subject(name="", sha256=public.fingerprint)])
     try:
         keys.register_service_key(sign(render(statement), private), KeyRole.REGISTRY)
-    except ConflictError:  # another process was faster
+    except (ConflictError, ReplayedSignatureError):  # another process was faster
         return public.fingerprint, False
     return public.fingerprint, True

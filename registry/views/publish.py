@@ -11,6 +11,7 @@ from django.utils.safestring import mark_safe
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from registry import selectors
+from registry.choices import RevisionState
 from registry.errors import RegistryError
 from registry.forms import CardForm, NewModelForm
 from registry.models import Model, Revision
@@ -126,7 +127,10 @@ def inspection(request: HttpRequest, owner: str, name: str, revision: str) -> Ht
     """Return the fragment about the inspection, which asks again while it is not done."""
     found = _own_revision(request, owner, name, revision)
     context = {"model": found.model, "revision": found, "fragment": True}
-    return render(request, "publish/inspection.html", {**context, **revision_context(found)})
+    response = render(request, "publish/inspection.html", {**context, **revision_context(found)})
+    if found.state != RevisionState.PENDING:
+        response["HX-Refresh"] = "true"  # the whole page has its next step now
+    return response
 
 
 @login_required

@@ -133,7 +133,7 @@ def identities(**datatypes: str) -> bytes:
     nodes = [node("Identity", [name], [f"{name}_out"]) for name in kinds]
     inputs = [value(name, kind, ("N",)) for name, kind in kinds.items()]
     outputs = [value(f"{name}_out", kind, ("N",)) for name, kind in kinds.items()]
-    return onnx_model(nodes, inputs, outputs).SerializeToString()
+    return bytes(onnx_model(nodes, inputs, outputs).SerializeToString())
 
 
 def pairs() -> bytes:
@@ -141,16 +141,14 @@ def pairs() -> bytes:
     nodes = [node("Reshape", ["x", "shape"], ["y"])]
     weights = [constant("shape", [-1, 2], "int64")]
     inputs, outputs = [value("x", FLOAT, ("N",))], [value("y", FLOAT, ("M", 2))]
-    return onnx_model(nodes, inputs, outputs, weights).SerializeToString()
+    return bytes(onnx_model(nodes, inputs, outputs, weights).SerializeToString())
 
 
 def square_root() -> bytes:
     """y = sqrt(x): a NaN for a negative number."""
-    shape = ("N",)
+    inputs, outputs = [value("x", FLOAT, ("N",))], [value("y", FLOAT, ("N",))]
     nodes = [node("Sqrt", ["x"], ["y"])]
-    return onnx_model(
-        nodes, [value("x", FLOAT, shape)], [value("y", FLOAT, shape)]
-    ).SerializeToString()
+    return bytes(onnx_model(nodes, inputs, outputs).SerializeToString())
 
 
 def fp32(name: str, *values: float) -> Given:

@@ -49,8 +49,8 @@ def test_alice_gets_an_answer_that_is_durable_signed_and_logged(site: Site, alic
     assert (row.state, row.attempts, row.caller) == (ExecutionState.SUCCEEDED, 1, alice.user)
     assert row.id.version == 7
     assert row.executor == site.executor_key
-    (output,) = decode_tensors(tensor_bytes(row.output)) if row.output else ()
-    assert (output,) == outcome.outputs
+    assert row.output is not None
+    assert tuple(decode_tensors(tensor_bytes(row.output))) == outcome.outputs
     assert row.output_id == tensor_digest(outcome.outputs)
     assert parse_compact(row.receipt).payload
     sequence()
@@ -207,7 +207,7 @@ def test_every_field_of_the_statement_is_compared(site: Site, alice: Person) -> 
 
 def test_the_same_key_gives_the_same_bytes_and_one_execution(site: Site, alice: Person) -> None:
     publish(alice, "add", add())
-    asked = {"user": alice.user, "idempotency_key": "k"}
+    asked: dict[str, Any] = {"user": alice.user, "idempotency_key": "k"}
     first = infer(plan("alice/add", [fp32("x", 1)], **asked))
     second = infer(plan("alice/add", [fp32("x", 1)], **asked))
     assert second.execution.receipt == first.execution.receipt
@@ -217,7 +217,7 @@ def test_the_same_key_gives_the_same_bytes_and_one_execution(site: Site, alice: 
 
 def test_one_key_for_other_content_is_refused(site: Site, alice: Person) -> None:
     publish(alice, "add", add())
-    asked = {"user": alice.user, "idempotency_key": "k"}
+    asked: dict[str, Any] = {"user": alice.user, "idempotency_key": "k"}
     infer(plan("alice/add", [fp32("x", 1)], **asked))
     with pytest.raises(IdempotencyMismatchError):
         infer(plan("alice/add", [fp32("x", 2)], **asked))
@@ -234,7 +234,7 @@ def test_a_failure_is_repeated_and_a_missing_executor_is_not(
     site: Site, alice: Person, settings: Any
 ) -> None:
     publish(alice, "reshape", pairs())
-    asked = {"user": alice.user, "idempotency_key": "k"}
+    asked: dict[str, Any] = {"user": alice.user, "idempotency_key": "k"}
     settings.EXECUTOR_SOCKET = settings.DATA / "nobody.sock"
     with pytest.raises(ExecutorAwayError):
         infer(plan("alice/reshape", [fp32("x", 1, 2, 3)], **asked))

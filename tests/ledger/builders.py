@@ -124,7 +124,7 @@ def append_many(numbers: range) -> None:
             public_key=one.key.spki,
             fingerprint=one.key.fingerprint,
             leaf_hash=leaf_hash(
-                rekor_body(payload.pae_sha256, one.envelope.signature, one.key.spki)
+                rekor_body(one.envelope.pae_sha256, one.envelope.signature, one.key.spki)
             ),
             kind=Kind.MODERATION,
         )

@@ -12,6 +12,7 @@ import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import connection
+from pytest_django import Settings
 
 from ledger import services as ledger
 from ledger.checks import check_ledger
@@ -68,7 +69,7 @@ def append_when_open() -> int:
     raise AssertionError("the log was never opened")
 
 
-def test_a_backlog_is_taken_without_pause() -> None:
+def test_a_backlog_is_taken_without_pause(settings: Settings) -> None:
     ledger.ensure_log()
     settings.LEDGER_BATCH = 2
     settings.LEDGER_INTERVAL_MS = 60_000
@@ -151,7 +152,7 @@ def test_the_default_settings_are_sound() -> None:
     ],
 )
 def test_settings_that_no_stock_client_would_take_are_named(
-    origin: str, url: str, code: str
+    settings: Settings, origin: str, url: str, code: str
 ) -> None:
     settings.LEDGER_ORIGIN, settings.LEDGER_URL = origin, url
     assert [error.id for error in check_ledger(None)] == [code]

@@ -8,6 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from django.conf import settings
+from pytest_django import Settings
 
 from assay.errors import MisuseError
 from assay.merkle import EMPTY_ROOT
@@ -80,7 +81,7 @@ def test_another_key_needs_another_origin(opened: None) -> None:
 
 
 @pytest.mark.django_db
-def test_an_origin_with_a_port_is_refused() -> None:
+def test_an_origin_with_a_port_is_refused(settings: Settings) -> None:
     settings.LEDGER_ORIGIN = "localhost:8000"
     with pytest.raises(MisuseError):
         ledger.ensure_log()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from django.conf import settings
 from django.test import Client
+from pytest_django import Settings
 
 from assay.canonical import canonical_json
 from assay.digests import sha256_hex
@@ -79,7 +79,9 @@ def test_the_runtime_and_its_files_are_served_by_digest(client: Client) -> None:
     body(client, f"/runtimes/{'0' * 64}/{runtime.files[0].name}", status=404)
 
 
-def test_a_machine_without_the_runtime_says_so(client: Client, tmp_path: Path) -> None:
+def test_a_machine_without_the_runtime_says_so(
+    client: Client, settings: Settings, tmp_path: Path
+) -> None:
     settings.PORTABLE_RUNTIME = tmp_path
     body(client, f"{PINNED}/runtimes.json", status=503)
 

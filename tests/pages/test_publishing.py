@@ -125,8 +125,9 @@ def test_the_inspection_is_asked_for_until_it_is_done(site: Site, as_alice: Clie
     text = as_alice.get(waiting).content.decode()
     assert 'hx-trigger="every 2s"' in text
     assert faults(parse(text), whole=False) == []
-    done = as_alice.get(f"{wizard(site.release.revision)}inspection/").content.decode()
-    assert "hx-trigger" not in done
+    done = as_alice.get(f"{wizard(site.release.revision)}inspection/")
+    assert "hx-trigger" not in done.content.decode()
+    assert done["HX-Refresh"] == "true"
 
 
 def test_the_preview_shows_the_card_and_its_faults(as_alice: Client) -> None:

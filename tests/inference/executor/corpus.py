@@ -36,7 +36,7 @@ def with_functions(functions: list[onnx.FunctionProto], entry: str) -> bytes:
     built = model(
         [call(entry)], [value("x")], [value("y")], domains=[("d", 1)], functions=functions
     )
-    return built.SerializeToString()
+    return bytes(built.SerializeToString())
 
 
 def chain(length: int) -> bytes:
@@ -87,7 +87,7 @@ def twin(*, overloads: bool) -> bytes:
 def folded(nodes: list[onnx.NodeProto], constants: list[onnx.TensorProto]) -> bytes:
     """Constants that grow to 1 GiB at load, in `e`; then their sum is added to x."""
     nodes = [*nodes, node("ReduceSum", ["e"], ["s"], keepdims=0), node("Add", ["x", "s"], ["y"])]
-    return model(nodes, [value("x")], [value("y")], constants).SerializeToString()
+    return bytes(model(nodes, [value("x")], [value("y")], constants).SerializeToString())
 
 
 def fold_expand() -> bytes:
@@ -121,26 +121,26 @@ def sparse() -> bytes:
     tensor.values.CopyFrom(constant("w", [1]))
     tensor.indices.CopyFrom(constant("i", [7], "int64"))
     tensor.dims.append(BILLION)
-    return built.SerializeToString()
+    return bytes(built.SerializeToString())
 
 
 def constants(count: int) -> bytes:
     names = ["x", *(f"t{i}" for i in range(count - 1)), "y"]
     nodes = [node("Add", [names[i], f"w{i}"], [names[i + 1]]) for i in range(count)]
     weights = [constant(f"w{i}", [1]) for i in range(count)]
-    return model(nodes, [value("x")], [value("y")], weights).SerializeToString()
+    return bytes(model(nodes, [value("x")], [value("y")], weights).SerializeToString())
 
 
 def fan(count: int) -> bytes:
     nodes = [node("Sin", ["x"], [f"t{i}"]) for i in range(count)]
     nodes.append(node("Sum", [f"t{i}" for i in range(count)], ["y"]))
-    return model(nodes, [value("x")], [value("y")]).SerializeToString()
+    return bytes(model(nodes, [value("x")], [value("y")]).SerializeToString())
 
 
 def nodes_in_a_chain(count: int) -> bytes:
     names = ["x", *(f"t{i}" for i in range(count - 1)), "y"]
     nodes = [node("Sin", [names[i]], [names[i + 1]]) for i in range(count)]
-    return model(nodes, [value("x")], [value("y")]).SerializeToString()
+    return bytes(model(nodes, [value("x")], [value("y")]).SerializeToString())
 
 
 def kernel() -> bytes:
@@ -151,20 +151,20 @@ def kernel() -> bytes:
         node("ReduceSum", ["m"], ["y"], keepdims=0),
     ]
     sizes = [constant("n", [8000, 8000], "int64")]
-    return model(nodes, [value("x")], [value("y", shape=())], sizes).SerializeToString()
+    return bytes(model(nodes, [value("x")], [value("y", shape=())], sizes).SerializeToString())
 
 
 def alloc(shape: Shape | None) -> bytes:
     sizes = [constant("n", [40000, 1000, 1000], "int64")]
     nodes = [node("ConstantOfShape", ["n"], ["y"])]
-    return model(nodes, [], [value("y", shape=shape)], sizes).SerializeToString()
+    return bytes(model(nodes, [], [value("y", shape=shape)], sizes).SerializeToString())
 
 
 def sized_by_input(kind: str) -> bytes:
     size = value("n", INT64, (1,))
     inputs = [size] if kind == "ConstantOfShape" else [value("x"), size]
     nodes = [node(kind, [item.name for item in inputs], ["y"])]
-    return model(nodes, inputs, [value("y", shape=("L",))]).SerializeToString()
+    return bytes(model(nodes, inputs, [value("y", shape=("L",))]).SerializeToString())
 
 
 def loop_by_input() -> bytes:
@@ -176,13 +176,15 @@ def loop_by_input() -> bytes:
     )
     loop = node("Loop", ["n", "true", "x"], ["y"], body=body)
     inputs = [value("x"), value("n", INT64, ())]
-    return model([loop], inputs, [value("y")], [constant("true", True, "bool")]).SerializeToString()
+    return bytes(
+        model([loop], inputs, [value("y")], [constant("true", True, "bool")]).SerializeToString()
+    )
 
 
 def wrong_dims(*dims: int) -> bytes:
     tensor = TensorProto(name="w", data_type=FLOAT, dims=dims, raw_data=bytes(16))
     nodes = [node("Add", ["x", "w"], ["y"])]
-    return model(nodes, [value("x")], [value("y", shape=None)], [tensor]).SerializeToString()
+    return bytes(model(nodes, [value("x")], [value("y", shape=None)], [tensor]).SerializeToString())
 
 
 def field(number: int, data: bytes) -> bytes:
@@ -215,30 +217,34 @@ def nested(depth: int) -> bytes:
     graph += field(5, constant("c", True, "bool").SerializeToString())
     graph += field(11, value("x").SerializeToString())
     one.ClearField("graph")
-    return one.SerializeToString() + field(7, graph)
+    return bytes(one.SerializeToString()) + field(7, graph)
 
 
 def rank() -> bytes:
     shape = [1] * 1000
     nodes = [node("Identity", ["x"], ["y"])]
-    return model(nodes, [value("x", shape=shape)], [value("y", shape=shape)]).SerializeToString()
+    return bytes(
+        model(nodes, [value("x", shape=shape)], [value("y", shape=shape)]).SerializeToString()
+    )
 
 
 def foreign(kind: str, domain: str) -> bytes:
     nodes = [node(kind, ["x"], ["y"], domain=domain)]
-    return model(nodes, [value("x")], [value("y")], domains=[(domain, 1)]).SerializeToString()
+    return bytes(
+        model(nodes, [value("x")], [value("y")], domains=[(domain, 1)]).SerializeToString()
+    )
 
 
 def random(**fields: float) -> bytes:
     nodes = [node("RandomNormal", [], ["r"], shape=[1], **fields), node("Add", ["x", "r"], ["y"])]
-    return model(nodes, [value("x")], [value("y")]).SerializeToString()
+    return bytes(model(nodes, [value("x")], [value("y")]).SerializeToString())
 
 
 def big_string() -> bytes:
     tensor = TensorProto(name="w", data_type=TensorProto.STRING, dims=[1])
     tensor.string_data.append(b"a" * 2**26)
     nodes = [node("Identity", ["w"], ["y"])]
-    return model(nodes, [], [value("y", TensorProto.STRING)], [tensor]).SerializeToString()
+    return bytes(model(nodes, [], [value("y", TensorProto.STRING)], [tensor]).SerializeToString())
 
 
 def with_metadata(text: str, producer: str = "") -> bytes:
@@ -246,4 +252,4 @@ def with_metadata(text: str, producer: str = "") -> bytes:
         [node("Identity", ["x"], ["y"])], [value("x")], [value("y")], producer_name=producer
     )
     built.metadata_props.add(key="note", value=text)
-    return built.SerializeToString()
+    return bytes(built.SerializeToString())

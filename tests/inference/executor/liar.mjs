@@ -37,7 +37,6 @@ readFrames(socket, (header) => {
     process.exit(0);
   } else if (lie !== "silence") {
     const [answer, parts] = LIES[lie]();
-    socket.write(Buffer.alloc(0));
     writeFrame(socket, answer, parts);
   }
 });

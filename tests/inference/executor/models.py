@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from assay.tensors import Tensor
 from inference.client import InferRequest, ModelRef
+from inference.executor.hosts import ModelBytes
 
 FLOAT, INT64, BOOL = TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL
 ONNX_TYPES = {
@@ -65,7 +66,7 @@ def constant(name: str, values: Any, kind: str = "float32") -> onnx.TensorProto:
 def add() -> bytes:
     """y = x + 1 for one float."""
     nodes = [node("Add", ["x", "w"], ["y"])]
-    return model(nodes, [value("x")], [value("y")], [constant("w", [1])]).SerializeToString()
+    return bytes(model(nodes, [value("x")], [value("y")], [constant("w", [1])]).SerializeToString())
 
 
 def identity(datatype: str) -> bytes:
@@ -73,13 +74,15 @@ def identity(datatype: str) -> bytes:
     kind = ONNX_TYPES[datatype]
     nodes = [node("Identity", ["x"], ["y"])]
     shape = ("A", "B")
-    return model(nodes, [value("x", kind, shape)], [value("y", kind, shape)]).SerializeToString()
+    return bytes(
+        model(nodes, [value("x", kind, shape)], [value("y", kind, shape)]).SerializeToString()
+    )
 
 
 def scalar() -> bytes:
     """y = 2 x for a scalar."""
     nodes = [node("Add", ["x", "x"], ["y"])]
-    return model(nodes, [value("x", shape=())], [value("y", shape=())]).SerializeToString()
+    return bytes(model(nodes, [value("x", shape=())], [value("y", shape=())]).SerializeToString())
 
 
 def network() -> bytes:
@@ -97,7 +100,7 @@ def network() -> bytes:
         constant("second", second.reshape(32, 10)),
     ]
     outputs = [value("y", shape=("N", 10)), value("c", shape=("N", 10))]
-    return model(nodes, [value("x", shape=("N", 64))], outputs, weights).SerializeToString()
+    return bytes(model(nodes, [value("x", shape=("N", 64))], outputs, weights).SerializeToString())
 
 
 def endless(*, scan: bool = False) -> bytes:
@@ -115,7 +118,7 @@ def endless(*, scan: bool = False) -> bytes:
     loop = node("Loop", ["turns", "true", "x"], ["y", *(["all"] if scan else [])], body=body)
     constants = [constant("turns", 2**62, "int64"), constant("true", True, "bool")]
     result = [value("y"), *([value("all", shape=("T", 1))] if scan else [])]
-    return model([loop], [value("x")], result, constants).SerializeToString()
+    return bytes(model([loop], [value("x")], result, constants).SerializeToString())
 
 
 def external(data: bytes, **entries: str) -> bytes:
@@ -127,7 +130,7 @@ def external(data: bytes, **entries: str) -> bytes:
     shape = [len(data) // 4]
     nodes = [node("Add", ["x", "w"], ["y"])]
     built = model(nodes, [value("x", shape=shape)], [value("y", shape=shape)], [weights])
-    return built.SerializeToString()
+    return bytes(built.SerializeToString())
 
 
 def sha(data: bytes) -> str:
@@ -151,6 +154,11 @@ class Revision:
     @classmethod
     def of(cls, graph: bytes) -> Revision:
         return cls({"README.md": b"# A model\n", "model.onnx": graph})
+
+    def to_load(self) -> ModelBytes:
+        """Return what is loaded."""
+        graph = self.files["model.onnx"]
+        return ModelBytes(key=sha(graph), graph=graph)
 
     def read(self, sha256: str) -> bytes:
         self.asked.append(sha256)

