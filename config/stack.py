@@ -87,7 +87,9 @@ def witness(port: int, log_vkey: str) -> Program:
         *("--key", str(folder / "key.pem"), "--state", str(folder / "state")),
         *("--log", log_vkey, "--name", WITNESS_NAME, "--port", str(port)),
     ]
-    return Program(name="witness", command=command, ready=answers(port, "/vkey"), **_python())
+    return Program(
+        name="witness", command=command, ready=answers(port, "/vkey"), environment=_environment()
+    )
 
 
 def write_policy(port: int, log_vkey: str) -> None:
@@ -126,16 +128,20 @@ def _worker_answers() -> bool:
 def servers() -> list[Program]:
     """Return every process of ours but the witness."""
     beat_file = str(settings.DATA / "celerybeat-schedule")
-    python = _python()
+    shell = _environment()
     head = settings.LEDGER_DIR / "checkpoint"
     return [
-        Program(name="sequencer", command=_manage("sequencer"), ready=head.exists, **python),
-        Program(name="executor", command=_manage("executor"), ready=_executor_answers, **python),
+        Program(
+            name="sequencer", command=_manage("sequencer"), ready=head.exists, environment=shell
+        ),
+        Program(
+            name="executor", command=_manage("executor"), ready=_executor_answers, environment=shell
+        ),
         Program(
             name="web",
             command=_manage("serve"),
             ready=answers(settings.PORT, "/readyz"),
-            **python,
+            environment=shell,
         ),
         Program(
             name="worker",
@@ -145,18 +151,18 @@ def servers() -> list[Program]:
                 *("--loglevel", "WARNING", "--hostname", "worker@localhost"),
             ),
             ready=_worker_answers,
-            **python,
+            environment=shell,
         ),
         Program(
             name="beat",
             command=_celery("beat", "--schedule", beat_file, "--loglevel", "WARNING"),
             ready=lambda: True,
-            **python,
+            environment=shell,
         ),
     ]
 
 
-def _python() -> dict[str, dict[str, str]]:
+def _environment() -> dict[str, str]:
     root = str(Path(MANAGE).parent)
     changes = {"PYTHONPATH": root, "PORT": str(settings.PORT), "PYTHONUNBUFFERED": "1"}
-    return {"environment": embedded.child_environment(settings.DATA) | changes}
+    return embedded.child_environment(settings.DATA) | changes

@@ -16,7 +16,7 @@ urlpatterns = [
     path(f"{_PINNED}witness-policy.txt", wellknown.witness_policy),
     path(f"{_PINNED}log.vkey", wellknown.log_vkey),
     path(f"{_PINNED}keys.json", wellknown.keys),
-    path(f"{_PINNED}runtimes.json", wellknown.runtimes),
+    path(f"{_PINNED}runtimes", wellknown.runtimes),
     path("runtimes/<str:digest>/<str:name>", wellknown.runtime_file),
     path("sha256/<str:sha256>", wellknown.blob),
     path("healthz", health.live),

@@ -2,7 +2,7 @@
 
 - `/.well-known/assay/trusted_root.json`, `signing_config.json`: for stock Sigstore clients;
 - `/.well-known/assay/witness-policy.txt`, `log.vkey`: C2SP's forms of the same trust;
-- `/.well-known/assay/keys.json`, `runtimes.json`: the registered keys, the runtimes in use;
+- `/.well-known/assay/keys.json`, `runtimes`: the registered keys, the runtimes in use;
 - `/runtimes/<digest>/<name>`: a file of a runtime; `/sha256/<hex>`: public content by digest.
 """
 

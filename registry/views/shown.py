@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.http import HttpRequest
+from django.utils.safestring import SafeString, mark_safe
 
 from registry import selectors
 from registry.choices import ClaimKind
 from registry.models import Claim, Model, Release, Revision
 from registry.rights import may_write
+from registry.services import cards
 
+_SCROLLED = '<div class="scrolled" tabindex="0" role="group" aria-label="Table"><table>'
 _NOTHING: dict[str, Any] = {}
 
 
@@ -57,6 +60,13 @@ def shown(request: HttpRequest, owner: str, name: str, revision: str = "") -> Sh
     if found is not None:
         found.model = model
     return Shown(model=model, release=release, revision=found, may_publish=writer)
+
+
+def card_html(body: str) -> SafeString:
+    """Return a card's Markdown as HTML; wide tables scroll by keyboard too."""
+    # `render` returns what the sanitiser let through, where a table is spelled in one way.
+    html = cards.render(body).replace("<table>", _SCROLLED).replace("</table>", "</table></div>")
+    return mark_safe(html)  # noqa: S308
 
 
 def revision_context(revision: Revision) -> dict[str, Any]:

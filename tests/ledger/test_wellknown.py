@@ -71,7 +71,7 @@ def test_a_revoked_key_says_from_which_entry_on(
 
 
 def test_the_runtime_and_its_files_are_served_by_digest(client: Client) -> None:
-    answer = client.get(f"{PINNED}/runtimes.json").json()
+    answer = client.get(f"{PINNED}/runtimes").json()
     (runtime,) = [Runtime.from_dict(value) for value in answer["runtimes"]]
     for file in runtime.files:
         assert sha256_hex(body(client, f"/runtimes/{runtime.digest}/{file.name}")) == file.sha256
@@ -83,7 +83,7 @@ def test_a_machine_without_the_runtime_says_so(
     client: Client, settings: Settings, tmp_path: Path
 ) -> None:
     settings.PORTABLE_RUNTIME = tmp_path
-    body(client, f"{PINNED}/runtimes.json", status=503)
+    body(client, f"{PINNED}/runtimes", status=503)
 
 
 def test_released_content_and_its_manifest_are_public_by_digest(
