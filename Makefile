@@ -59,7 +59,7 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.server
 
 static/vendor/.stamp: package-lock.json static/vendor/MANIFEST.json static/vendor.py $(VENV)/.server
 	@echo "Fetching the pinned browser libraries (once)"
-	@PATH="$(abspath $(NODE)):$$PATH" $(NODE)/npm ci --silent --no-audit --no-fund
+	@PATH="$(abspath $(NODE)):$$PATH" $(NODE)/node $(NODE)/../lib/node_modules/npm/bin/npm-cli.js ci --silent --no-audit --no-fund
 	@$(BIN)/python static/vendor.py node_modules
 	@touch $@
 

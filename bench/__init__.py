@@ -1,0 +1,1 @@
+"""Benchmarks: how cost grows. Each prints ratios against a named peer of the same run."""

@@ -1,6 +1,7 @@
 """Train the three example models on scikit-learn's bundled data, and write their cards.
 
-    python examples/train.py          # writes examples/<name>/model.onnx and README.md
+    python examples/train.py          # writes examples/<name>/model.onnx and README.md, and
+                                      # examples/requests/<name>.json, the first held-out case
 
 Every figure on a card comes from this script: it splits once (a quarter held out, seed 0), trains,
 exports to ONNX, and measures the exported file's reference result on the held-out part. It needs
@@ -27,6 +28,8 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from assay.canonical import canonical_json
+
 HERE = Path(__file__).parent
 SEED = 0
 OPSET = {"": 18, "ai.onnx.ml": 3}
@@ -42,6 +45,15 @@ class Split:
     test_y: Any
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """An exported model, what was measured on the held-out part, and that split."""
+
+    model: onnx.ModelProto
+    metrics: dict[str, float]
+    split: Split
+
+
 def split(features: Any, targets: Any, *, stratify: bool) -> Split:
     """Hold out a quarter, the same one at every call."""
     parts = train_test_split(
@@ -54,7 +66,7 @@ def split(features: Any, targets: Any, *, stratify: bool) -> Split:
     return Split(train_x=parts[0], test_x=parts[1], train_y=parts[2], test_y=parts[3])
 
 
-def digits() -> tuple[onnx.ModelProto, dict[str, float], int]:
+def digits() -> Trained:
     """Train a two-layer perceptron on 8x8 digits; the graph takes `image` FP32 [N, 1, 8, 8]."""
     data = load_digits()
     parts = split(data.data, data.target, stratify=True)
@@ -92,10 +104,10 @@ def digits() -> tuple[onnx.ModelProto, dict[str, float], int]:
     )
     images = parts.test_x.reshape(-1, 1, 8, 8).astype(np.float32)
     found = ReferenceEvaluator(model).run(["digit"], {"image": images})[0]
-    return model, classification(parts.test_y, found), len(parts.test_y)
+    return Trained(model=model, metrics=classification(parts.test_y, found), split=parts)
 
 
-def wine() -> tuple[onnx.ModelProto, dict[str, float], int]:
+def wine() -> Trained:
     """Train a scaled logistic regression on thirteen analyses of wine: `features` FP32 [N, 13]."""
     data = load_wine()
     parts = split(data.data.astype(np.float32), data.target, stratify=True)
@@ -103,7 +115,7 @@ def wine() -> tuple[onnx.ModelProto, dict[str, float], int]:
     net.fit(parts.train_x, parts.train_y)
     model = export(net, 13, zipmap=False)
     found = ReferenceEvaluator(model).run(None, {"features": parts.test_x})[0]
-    return model, classification(parts.test_y, found), len(parts.test_y)
+    return Trained(model=model, metrics=classification(parts.test_y, found), split=parts)
 
 
 def export(net: Any, width: int, **options: bool) -> onnx.ModelProto:
@@ -123,7 +135,7 @@ def export(net: Any, width: int, **options: bool) -> onnx.ModelProto:
     return model
 
 
-def diabetes() -> tuple[onnx.ModelProto, dict[str, float], int]:
+def diabetes() -> Trained:
     """Train a scaled ridge regression on ten measurements of a patient: `features` FP32 [N, 10]."""
     data = load_diabetes(scaled=False)
     parts = split(data.data.astype(np.float32), data.target, stratify=False)
@@ -135,7 +147,7 @@ def diabetes() -> tuple[onnx.ModelProto, dict[str, float], int]:
         "r2": float(r2_score(parts.test_y, found)),
         "mae": float(mean_absolute_error(parts.test_y, found)),
     }
-    return model, metrics, len(parts.test_y)
+    return Trained(model=model, metrics=metrics, split=parts)
 
 
 def classification(wanted: Any, found: Any) -> dict[str, float]:
@@ -155,15 +167,28 @@ def card(name: str, metrics: dict[str, float], held_out: int) -> str:
     return template.replace("%held_out%", str(held_out))
 
 
+def request(model: onnx.ModelProto, case: Any) -> bytes:
+    """Return the Open Inference Protocol request that asks about one held-out case."""
+    entry = model.graph.input[0]
+    shape = [dim.dim_value or 1 for dim in entry.type.tensor_type.shape.dim]
+    data = np.asarray(case, np.float32).ravel().tolist()
+    tensor = {"name": entry.name, "datatype": "FP32", "shape": shape, "data": data}
+    return canonical_json({"inputs": [tensor]}) + b"\n"
+
+
 def main() -> None:
     """Train, export, check and write all three."""
     for train in (digits, wine, diabetes):
         name = train.__name__
-        model, metrics, held_out = train()
-        onnx.checker.check_model(model)
-        (HERE / name / "model.onnx").write_bytes(model.SerializeToString(deterministic=True))
-        (HERE / name / "README.md").write_text(card(name, metrics, held_out), encoding="utf-8")
-        print(name, metrics)  # noqa: T201 (a script's report)
+        done = train()
+        onnx.checker.check_model(done.model)
+        content = done.model.SerializeToString(deterministic=True)
+        text = card(name, done.metrics, len(done.split.test_y))
+        (HERE / name / "model.onnx").write_bytes(content)
+        (HERE / name / "README.md").write_text(text, encoding="utf-8")
+        asked = request(done.model, done.split.test_x[0])
+        (HERE / "requests" / f"{name}.json").write_bytes(asked)
+        print(name, done.metrics, "first case:", done.split.test_y[0])  # noqa: T201 (a script's report)
 
 
 if __name__ == "__main__":

@@ -63,7 +63,8 @@ def page(
     """
     rows = visible(user).order_by("-id")
     if mine:
-        rows = rows.filter(caller_id=user.pk) if user is not None else rows.none()
+        # An anonymous reader has no key, and NULL would find everybody else who had none.
+        rows = rows.filter(caller_id=user.pk) if user and user.is_authenticated else rows.none()
     if model:
         rows = rows.filter(model_name__iexact=model)
     if state:

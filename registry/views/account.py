@@ -16,7 +16,7 @@ from registry.errors import RegistryError
 from registry.forms import TokenForm
 from registry.models import ApiToken, Upload
 from registry.services import tokens as token_services, uploads as upload_services
-from registry.views.reader import own_owner, signed_in
+from registry.views.visitor import own_owner, signed_in
 
 MAX_UPLOADS = 100
 

@@ -15,7 +15,7 @@ from registry import selectors
 from registry.listing import SORTS, Wanted, listing, releases_of_key
 from registry.models import Owner
 from registry.rights import may_write
-from registry.views.reader import own_owner
+from registry.views.visitor import own_owner
 
 MAX_SEARCH = 200
 

@@ -17,10 +17,10 @@ from registry.models import Model, Revision
 from registry.rights import need_write
 from registry.services import card_edit, cards, models
 from registry.views.draft import draft_card
-from registry.views.reader import own_owner, signed_in
 from registry.views.shown import card_html, revision_context
+from registry.views.visitor import own_owner, signed_in
 
-STEPS = list(enumerate(("Name", "Files", "Inspection", "Card", "Sign"), 1))
+STEPS = ("Name", "Files", "Inspection", "Card", "Sign")
 
 
 def _own_model(request: HttpRequest, owner: str, name: str) -> Model:
@@ -35,7 +35,7 @@ def _own_revision(request: HttpRequest, owner: str, name: str, revision: str) ->
 
 
 def _render(request: HttpRequest, template: str, status: int = 200, **context: Any) -> HttpResponse:
-    return render(request, template, {"publish_steps": STEPS, **context}, status=status)
+    return render(request, template, {"steps": STEPS, **context}, status=status)
 
 
 @login_required

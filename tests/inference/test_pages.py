@@ -10,6 +10,7 @@ from django.test import Client
 
 from inference.models import Execution
 from inference.services import queue
+from inference.services.request import Given
 from inference.services.run import infer
 from inference.services.submit import submit
 from registry.choices import Visibility
@@ -84,6 +85,15 @@ def test_a_large_output_is_not_spread_over_the_page(
     assert "Too large to show" in client.get(f"/executions/{row.pk}/").content.decode()
 
 
+def test_half_floats_have_no_decimal_form_here(site: Site, alice: Person, client: Client) -> None:
+    publish(alice, "half", identities(x="FP16"))
+    given = Given(name="x", datatype="FP16", shape=(1,), data=b"\x00\x3c")
+    row = infer(plan("alice/half", [given])).execution
+    assert "no decimal form" in client.get(f"/executions/{row.pk}/").content.decode()
+    refused = client.post("/models/alice/half/run/", {"inputs": "[]"})
+    assert refused.context["error"]["message"] == "Input 'x' is missing."
+
+
 def test_lists_show_what_the_reader_may_know(
     ran: Execution, alice: Person, mallory: Person, client: Client
 ) -> None:
@@ -93,6 +103,7 @@ def test_lists_show_what_the_reader_may_know(
     assert str(ran.pk) in text
     assert str(secret.pk) not in text
     assert str(ran.pk) in client.get("/models/alice/add/executions/").content.decode()
+    infer(plan("alice/add", [fp32("x", 1)]))
     assert client.get("/executions/?mine=1").context["executions"] == []
     client.login(username="alice", password=PASSWORD)
     mine = client.get("/executions/?mine=1").context["executions"]

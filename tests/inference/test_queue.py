@@ -379,6 +379,12 @@ def test_drain_runs_everything_that_waits(committed: Site, model: str) -> None:
     assert tasks.drain() == 0
 
 
+def test_what_is_claimed_together_runs_side_by_side(committed: Site, model: str) -> None:
+    rows = [queued(model) for _ in range(2)]
+    tasks.run_all(claim(2))
+    assert {state_of(row) for row in rows} == {"succeeded"}
+
+
 def test_two_drains_run_each_execution_once(committed: Site, model: str) -> None:
     rows = [queued(model) for _ in range(8)]
     done: list[int] = []

@@ -11,8 +11,8 @@ import pytest
 from django.db import DatabaseError, IntegrityError, connection
 from django.db.models.functions import Now
 
-from assay.dsse import parse_compact
-from assay.errors import VerificationError
+from assay.dsse import compact, parse_compact, public_key_of, sign
+from assay.errors import FormatError, VerificationError
 from assay.statements import Graph, Observed
 from assay.tensors import decode_tensors, tensor_digest
 from inference.choices import ExecutionState
@@ -24,18 +24,23 @@ from inference.errors import (
     IdempotencyMismatchError,
     ModelFailedError,
     NotRunnableError,
+    StillRunningError,
 )
 from inference.models import INLINE_BYTES, Execution, Tensors
 from inference.selectors import executor_keys, tensor_bytes
 from inference.services import asking
+from inference.services.queue import claim, sweep
 from inference.services.run import infer
 from inference.services.statement import Expected, check
+from inference.services.submit import submit
+from inference.services.work import work
 from ledger import services as ledger
+from ledger.errors import LogBusyError
 from registry.choices import KeyState
 from registry.errors import NotReleasedError
 from registry.models import Key, Revision
 from tests.flush import triggers_off
-from tests.inference.builders import draft, fp32, identities, pairs, plan, publish
+from tests.inference.builders import draft, fp32, identities, pairs, plan, private_key, publish
 from tests.inference.conftest import Site
 from tests.inference.executor.models import add, endless
 from tests.ledger.builders import sequence
@@ -200,6 +205,17 @@ def test_every_field_of_the_statement_is_compared(site: Site, alice: Person) -> 
     for change in changes:
         with pytest.raises(VerificationError, match="something else"):
             check(row.receipt, replace(expected, **change), executor_keys())
+    with pytest.raises(VerificationError, match="registered executor"):
+        check(row.receipt, expected, [public_key_of(private_key("mallory").public_key())])
+    envelope = parse_compact(row.receipt)
+    other = envelope.payload.replace(b'"output.tensors"', b'"input.tensors"')
+    for payload, words in (
+        (other, "subject"),
+        (envelope.payload.replace(b'"input":{"digest"', b'"input":{"commitment"'), "commitments"),
+    ):
+        forged = compact(sign(payload, private_key("mallory")))
+        with pytest.raises((VerificationError, FormatError), match=words):
+            check(forged, expected, [public_key_of(private_key("mallory").public_key())])
 
 
 # ------------------------------------------------------------------ idempotency
@@ -256,6 +272,53 @@ def test_a_cancelled_execution_under_the_key_says_how_it_ended(site: Site, alice
         Execution.objects.update(state="cancelled", output_id=None, entry_id=None)
     with pytest.raises(EndedError, match="cancelled"):
         infer(plan("alice/add", [fp32("x", 1)], user=alice.user, idempotency_key="k"))
+
+
+def test_a_request_waits_for_the_execution_that_its_key_has_started(
+    site: Site, alice: Person
+) -> None:
+    publish(alice, "add", add())
+    asked: dict[str, Any] = {"user": alice.user, "idempotency_key": "k"}
+    started = submit(plan("alice/add", [fp32("x", 1)], **asked)).execution
+    with pytest.raises(StillRunningError):
+        infer(plan("alice/add", [fp32("x", 1)], timeout_s=0.05, **asked))
+    work(*claim(1))
+    outcome = infer(plan("alice/add", [fp32("x", 1)], **asked))
+    assert outcome.execution.pk == started.pk
+    assert outcome.outputs[0].data == bytes.fromhex("00000040")
+
+
+def test_a_full_log_gives_the_key_back(
+    site: Site, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(alice, "add", add())
+    asked: dict[str, Any] = {"user": alice.user, "idempotency_key": "k"}
+
+    def busy(*_: Any, **__: Any) -> int:
+        raise LogBusyError("Too many entries wait.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("inference.services.finish.append", busy)
+        with pytest.raises(LogBusyError):
+            infer(plan("alice/add", [fp32("x", 1)], **asked))
+    assert infer(plan("alice/add", [fp32("x", 1)], **asked)).execution.state == "succeeded"
+
+
+def test_who_lost_the_lease_does_not_answer(
+    site: Site, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(alice, "add", add())
+    honest = asking.ask
+
+    def slow(*args: Any, **named: Any) -> Any:
+        Execution.objects.update(lease_until=Now())
+        sweep()
+        return honest(*args, **named)
+
+    monkeypatch.setattr("inference.services.run.ask", slow)
+    with pytest.raises(StillRunningError, match="taken over"):
+        infer(plan("alice/add", [fp32("x", 1)], user=alice.user, idempotency_key="k"))
+    assert Execution.objects.get().state == ExecutionState.QUEUED
 
 
 def test_fifty_racing_requests_with_one_key_are_one_execution(

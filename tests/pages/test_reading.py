@@ -111,6 +111,12 @@ def test_the_search_box_recognises_what_was_typed(site: Site, reader: Client) ->
         assert reader.get("/search/", {"q": typed})["Location"] == place, typed
 
 
+def test_a_list_names_the_version_and_the_licence(site: Site, reader: Client) -> None:
+    text = reader.get("/models/").content.decode()
+    assert "<span>1.0.0</span>" in text
+    assert "<span>mit</span>" in text
+
+
 def test_short_addresses_lead_to_the_model(site: Site, reader: Client) -> None:
     assert reader.get("/alice/double/")["Location"] == "/models/alice/double/"
     assert reader.get("/alice/secret/").status_code == 404

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import io
 import os
 import secrets
 import signal
@@ -101,8 +102,8 @@ class Command(BaseCommand):
         password = self.operator()
         with self.step("Witness, sequencer, executor, web, worker, beat"):
             self.start_servers(supervisor)
-            call_command("register_keys", verbosity=0)
-            call_command("register_executor", verbosity=0)
+            call_command("register_keys", stdout=io.StringIO())
+            call_command("register_executor", stdout=io.StringIO())
         with self.step("Example models"):
             self.publish_examples(supervisor)
         connections.close_all()

@@ -10,7 +10,7 @@ from tests.inference.executor.running import Running, start_supervisor
 
 @pytest.fixture(scope="session")
 def supervisor() -> Iterator[Running]:
-    running = start_supervisor(arguments=["--load-seconds", "10", "--trial-seconds", "1.5"])
+    running = start_supervisor(arguments=["--trial-seconds", "1.5"])
     yield running
     assert running.stop() == 0
 

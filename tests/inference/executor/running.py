@@ -98,9 +98,13 @@ def program() -> Program:
 
 
 def start_supervisor(
-    folder: Path | None = None, *, log: TestLog | None = None, arguments: Sequence[str] = ()
+    folder: Path | None = None,
+    *,
+    log: TestLog | None = None,
+    arguments: Sequence[str] = (),
+    wait: bool = True,
 ) -> Running:
-    """Start a supervisor and wait until its model processes are ready.
+    """Start a supervisor and wait until its model processes are ready, or (`wait`) it answers.
 
     `folder` holds its socket and key; without one, a new folder that `stop` removes.
     """
@@ -110,14 +114,14 @@ def start_supervisor(
     command = [
         *(sys.executable, "-m", "inference.executor"),
         *("--socket", str(socket), "--key", str(place / "executor.pem")),
-        *("--runtime", str(RUNTIME)),
+        *("--runtime", str(RUNTIME)),  # a later one in `arguments` wins
         *("--origin", trusted.origin, "--log-vkey", str(trusted.vkey)),
         *arguments,
     ]
     process = subprocess.Popen(command, cwd=ROOT)
     try:
         client = ExecutorClient(socket)
-        wait_until(lambda: is_ready(client), process)
+        wait_until(lambda: is_ready(client, free=wait), process)
         identity = client.identity()
         client.close()
     except BaseException:
@@ -134,11 +138,11 @@ def start_supervisor(
     )
 
 
-def is_ready(client: ExecutorClient) -> bool:
-    """Whether every model process is idle."""
+def is_ready(client: ExecutorClient, *, free: bool = True) -> bool:
+    """Whether the supervisor answers and, if `free`, every model process is idle."""
     try:
         status = client.status()
-        return status.free == status.slots
+        return not free or status.free == status.slots
     except ExecutorUnavailable:
         return False
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import onnx
 import pytest
 
 from inference.client import ExecutorError, ExecutorUnavailable
 from inference.executor.protocol import listen
-from tests.inference.executor.models import Revision, add, endless, floats, network
+from tests.inference.executor.models import Revision, add, endless, floats, identity, network
 from tests.inference.executor.running import (
+    RUNTIME,
     Running,
     is_ready,
     is_running,
@@ -34,7 +37,9 @@ def own() -> Iterator[Running]:
 
 def test_killed_model_processes_cost_no_answer_and_no_bit(own: Running) -> None:
     client, revision = own.client(), Revision.of(network())
-    asked = revision.request(own.log.checkpoint(), floats("x", *[0.3] * 64, shape=(1, 64)))
+    asked = revision.request(
+        own.log.checkpoint(), floats("x", *[0.3] * 64, shape=(1, 64)), slot_wait_s=15
+    )
     first = client.infer(asked, revision.read)
     wait_until(lambda: is_ready(client))
     for pid in own.children():
@@ -124,6 +129,46 @@ def test_a_kept_connection_survives_a_restart_of_the_supervisor(tmp_path: Path) 
     assert client.status().fingerprint == first.fingerprint
     client.close()
     second.stop()
+
+
+def test_a_host_that_never_gets_ready_is_said_to_be_unavailable(tmp_path: Path) -> None:
+    script = tmp_path / "broken.mjs"
+    script.write_text("process.exit(1);")
+    running = start_supervisor(arguments=["--host-script", str(script)], wait=False)
+    revision = Revision.of(add())
+    asked = revision.request(running.log.checkpoint(), floats("x", 1), slot_wait_s=0.1)
+    with pytest.raises(ExecutorError, match="no model process is ready") as caught:
+        running.client().infer(asked, revision.read)
+    assert (caught.value.code, caught.value.retry) == ("unavailable", True)
+    assert running.stop() == 0
+
+
+def test_a_runtime_that_was_changed_is_not_started_again(tmp_path: Path) -> None:
+    copy = tmp_path / "runtime"
+    shutil.copytree(RUNTIME, copy)
+    running = start_supervisor(arguments=["--runtime", str(copy), "--slots", "1"])
+    with (copy / "ort.wasm.min.mjs").open("ab") as file:
+        file.write(b"// changed")
+    kill(running.children()[0])
+    client, revision = running.client(), Revision.of(add())
+    wait_until(lambda: client.status().restarts == 1)
+    asked = revision.request(running.log.checkpoint(), floats("x", 1), slot_wait_s=1)
+    with pytest.raises(ExecutorError, match="no model process is ready"):
+        client.infer(asked, revision.read)
+    running.stop()
+
+
+def test_a_model_may_say_much_and_still_run() -> None:
+    """An old opset makes the runtime print a warning; where that goes must not matter."""
+    built = onnx.load_model_from_string(identity("FP32"))
+    built.opset_import[0].version = 6
+    built.ir_version = 3
+    revision = Revision.of(bytes(built.SerializeToString()))
+    running = start_supervisor(arguments=["--verbose"])
+    sent = floats("x", 2, shape=(1, 1))
+    asked = revision.request(running.log.checkpoint(), sent)
+    assert running.client().infer(asked, revision.read).outputs[0].data == sent.data
+    running.stop()
 
 
 def test_a_socket_may_lie_deep(tmp_path: Path) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from socket import socketpair
 
 import pytest
 
 from assay.tensors import Tensor
 from inference.client import ExecutorClient, ExecutorError
-from inference.executor.protocol import Frame, connect, send
+from inference.executor.protocol import CallerGone, Frame, connect, send
 from tests.inference.executor.corpus import fold_expand
 from tests.inference.executor.models import (
     INT64,
@@ -135,3 +136,26 @@ def test_a_caller_who_hangs_up_stops_the_run(supervisor: Running, client: Execut
     connection.close()
     wait_until(lambda: client.status().free == 2)
     assert sorted(supervisor.children()) == before
+
+
+def test_a_visitor_who_closes_the_page_stops_the_run(
+    supervisor: Running, client: ExecutorClient
+) -> None:
+    bad = Revision.of(endless())
+    asked = bad.request(supervisor.log.checkpoint(), floats("x", 1), deadline_s=60)
+    visitor, web = socketpair()
+    gone: list[type[BaseException]] = []
+
+    def run_the_loop() -> None:
+        with pytest.raises(CallerGone) as caught:
+            supervisor.client().infer(asked, bad.read, caller=web)
+        gone.append(caught.type)
+
+    thread = threading.Thread(target=run_the_loop)
+    thread.start()
+    wait_until(lambda: client.status().free == 1)
+    visitor.close()
+    thread.join(10)
+    web.close()
+    assert gone == [CallerGone]
+    wait_until(lambda: client.status().free == 2)

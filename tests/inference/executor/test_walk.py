@@ -41,6 +41,15 @@ def two_tensors(*offsets: int) -> bytes:
     return bytes(model(nodes, [], [value("y", shape=[2])], tensors).SerializeToString())
 
 
+def in_tensor(data: bytes) -> bytes:
+    """A model whose only initializer is `data`."""
+    return corpus.field(7, corpus.field(5, data))
+
+
+def tensor_field(number: int, data: bytes) -> bytes:
+    return in_tensor(corpus.field(number, data))
+
+
 def twice_the_graph() -> bytes:
     evil = corpus.foreign("Evil", "com.evil")
     return add() + evil
@@ -137,6 +146,12 @@ REFUSED: list[tuple[str, Callable[[], bytes], str]] = [
     ("two members of a oneof", both_dimensions, "malformed"),
     ("known field, other wire type", lambda: b"\x38\x01", "malformed"),
     ("no graph", lambda: b"\x08\x0a", "malformed"),
+    ("one unknown group", lambda: add() + b"\xa3\x06", "malformed"),
+    ("packed numbers cut", lambda: tensor_field(7, b"\x01\x80"), "malformed"),
+    ("packed number too long", lambda: tensor_field(7, b"\xff" * 10 + b"\x01"), "malformed"),
+    ("packed floats cut", lambda: tensor_field(4, b"\x00" * 5), "malformed"),
+    ("dims as text", lambda: tensor_field(1, b"\x80"), "malformed"),
+    ("scalar of another type", lambda: in_tensor(b"\x38\x01\x3d\x00\x00\x00\x00"), "malformed"),
     ("unknown fields", lambda: add() + corpus.field(999, bytes(70_000)), "unknown"),
     ("string of 64 MiB", corpus.big_string, "text"),
     ("metadata of 8 MiB", lambda: corpus.with_metadata("a" * 2**23), "text"),
@@ -311,6 +326,28 @@ def test_every_element_type_is_measured() -> None:
         tensor = helper.make_tensor("w", number, [3], [1, 0, 1])
         built = model([node("Identity", ["w"], ["y"])], [], [value("y", number, (3,))], [tensor])
         assert codes(built.SerializeToString()) == [], number
+
+
+def test_few_unknown_fields_pass() -> None:
+    unknown = b"\xa0\x06\x01" + b"\xa5\x06" + bytes(4) + b"\xa1\x06" + bytes(8)
+    assert codes(add() + unknown + corpus.field(100, b"text")) == []
+
+
+def test_unpacked_numbers_are_counted_too() -> None:
+    numbers = b"".join(b"\x25" + struct.pack("<f", 1) for _ in range(2))
+    tensor = b"\x08\x02\x10\x01" + numbers + corpus.field(8, b"w")
+    graph = corpus.field(5, tensor) + corpus.field(12, value("w", shape=(2,)).SerializeToString())
+    facts = walk(b"\x08\x0a" + corpus.field(7, graph), "model.onnx", {})["facts"]
+    assert (facts["parameters"], facts["initializers_bytes"]) == (2, 8)
+
+
+def test_other_kinds_of_values_are_described_too() -> None:
+    tensor = helper.make_tensor_type_proto(TensorProto.FLOAT, None)
+    optional = helper.make_value_info("o", helper.make_optional_type_proto(tensor))
+    sparse = helper.make_sparse_tensor_value_info("s", TensorProto.FLOAT, [1])
+    built = model([], [value("x"), optional, sparse], [])
+    described = walk(built.SerializeToString(), "model.onnx", {})["facts"]["inputs"]
+    assert [item["datatype"] for item in described] == ["FP32", "optional(FP32)", "unknown"]
 
 
 def test_a_finding_shows_a_strangers_name_harmlessly() -> None:

@@ -1,0 +1,21 @@
+"""What the README shows is what a reader gets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.readme import blocks, mask, perform
+from tests.e2e.stack import Stack
+
+
+@pytest.mark.stock
+def test_every_command_of_the_readme_prints_what_it_shows(
+    stack: Stack, tmp_path: Path, cosign: str
+) -> None:
+    shown = [exchange for block in blocks() for exchange in block]
+    assert len(shown) > 8
+    printed = perform([exchange.command for exchange in shown], stack.url, tmp_path)
+    for exchange, output in zip(shown, printed, strict=True):
+        assert mask(output) == mask(exchange.output), exchange.command
