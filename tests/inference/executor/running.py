@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import signal
@@ -119,6 +120,7 @@ def start_supervisor(
         *arguments,
     ]
     process = subprocess.Popen(command, cwd=ROOT)
+    atexit.register(process.kill)  # a test that fails before it stops it leaves nothing either
     try:
         client = ExecutorClient(socket)
         wait_until(lambda: is_ready(client, free=wait), process)
