@@ -10,7 +10,9 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 import re
+from collections import Counter
 from collections.abc import Collection
 from typing import Any
 
@@ -21,7 +23,9 @@ from assay.limits import LIMITS
 
 MAX_SAFE_INTEGER = 2**53 - 1
 _DECIMAL = re.compile(r"0|[1-9][0-9]{0,18}")
-_STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
+# A string without an end takes all that is left: looking for its end again from each quotation mark
+# inside it would cost the square of its length.
+_STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
 
 
 def canonical_json(value: Any) -> bytes:
@@ -51,7 +55,11 @@ def parse_json(data: bytes, *, max_bytes: int = LIMITS.bundle, path: str = "") -
     try:
         text = data.decode("utf-8")
         value = json.loads(
-            text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_integer
+            text,
+            object_pairs_hook=_unique,
+            parse_constant=_no_constant,
+            parse_int=_integer,
+            parse_float=_float,
         )
         # A "\ud800" escape decodes to a lone surrogate, which no UTF-8 text can carry.
         if "\\u" in text:
@@ -77,9 +85,8 @@ def _check_depth(data: bytes, path: str) -> None:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key {twice!r} stands twice")
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise ValueError(f"the key {twice[:64]!r} stands twice")
     return result
 
 
@@ -91,6 +98,13 @@ def _integer(text: str) -> int:
     value = int(text)
     if abs(value) > MAX_SAFE_INTEGER:
         raise ValueError(f"the integer {text[:24]} is beyond 2^53")
+    return value
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"the number {text[:24]} is beyond what a double holds")
     return value
 
 

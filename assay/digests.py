@@ -30,12 +30,17 @@ def sha256_chunks(chunks: Iterable[bytes]) -> str:
     return state.hexdigest()
 
 
+def is_sha256(value: str) -> bool:
+    """Tell whether `value` spells a SHA-256: exactly 64 lower-case hex digits."""
+    return _HEX.fullmatch(value) is not None
+
+
 def parse_hex(value: object, path: str = "") -> bytes:
     """Return the 32 bytes that `value` spells.
 
     Raises:
         FormatError: not a string of exactly 64 lower-case hex digits.
     """
-    if not isinstance(value, str) or _HEX.fullmatch(value) is None:
+    if not isinstance(value, str) or not is_sha256(value):
         raise FormatError("a SHA-256 digest is 64 lower-case hex digits", path)
     return bytes.fromhex(value)

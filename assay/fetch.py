@@ -61,16 +61,21 @@ def fetch(url: str, *, limit: int, timeout_s: float = TIMEOUT_S) -> bytes:
             if response.status != 200:
                 raise UnavailableError(f"{url} answered {response.status}")
             chunks, size = [], 0
-            while chunk := response.read(_CHUNK):
+            # read1 returns what has come: read would wait for a whole chunk of a slow sender, and
+            # never look at the clock.
+            while chunk := response.read1(_CHUNK):
                 chunks.append(chunk)
                 size += len(chunk)
                 if size > limit:
                     raise UnavailableError(f"{url} answered more than {limit} bytes")
                 if time.monotonic() > deadline:
                     raise UnavailableError(f"{url} took longer than {timeout_s:g} s")
+            if response.length:
+                raise UnavailableError(f"{url} ended {response.length} bytes too early")
     except urllib.error.HTTPError as error:
         error.close()
         raise UnavailableError(f"{url} answered {error.code}") from error
-    except (OSError, HTTPException, MisuseError) as error:
+    except (OSError, HTTPException, MisuseError, UnicodeError) as error:
+        # UnicodeError: a host or path that cannot be written in ASCII.
         raise UnavailableError(f"{url} did not answer: {error}") from error
     return b"".join(chunks)

@@ -66,8 +66,3 @@ def words(name: str, default: tuple[str, ...]) -> list[str]:
 def environment(**changes: str) -> dict[str, str]:
     """Return a copy of the environment for a child process, with `changes` laid over it."""
     return {**os.environ, **changes}
-
-
-def give(name: str, value: str) -> None:
-    """Set a variable that this process and its children then see as given."""
-    os.environ[name] = value

@@ -26,6 +26,7 @@ from assay.errors import (
 from assay.verify import Step
 
 VERIFIED, REFUSED, USAGE, UNCHECKED = 0, 1, 2, 3
+_MAX_LINE = 2_000
 
 _FAMILIES: tuple[tuple[type[AssayError], str, int], ...] = (
     (MisuseError, "usage", USAGE),
@@ -48,12 +49,19 @@ def plain(text: str) -> str:
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
+def _line(error: AssayError) -> str:
+    """Return the error as one line that a terminal, and JSON, can carry."""
+    text = plain(str(error))
+    return text if len(text) <= _MAX_LINE else f"{text[:_MAX_LINE]}…"
+
+
 class Output:
     """What a command prints: lines for people, or one JSON object at the end."""
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
         self.steps: list[Step] = []
+        self.notes: list[str] = []
         self._console = Console(highlight=False, soft_wrap=True)
         self._errors = Console(highlight=False, soft_wrap=True, stderr=True)
 
@@ -68,24 +76,30 @@ class Output:
         self.line(f"{step.number:>2}  {step.name}")
         self.line(f"      {step.detail}", style="dim")
 
+    def note(self, text: str) -> None:
+        """Say what was left out, in both forms: nobody may take a part for the whole."""
+        self.notes.append(plain(text))
+        self.line(text, style="yellow")
+
     def json(self, **values: Any) -> None:
-        """Print the JSON object of the whole run, with the steps taken."""
+        """Print the JSON object of the whole run, with the steps taken and what was left out."""
         if self.as_json:
             steps = [
                 {"number": step.number, "name": step.name, "detail": step.detail}
                 for step in self.steps
             ]
-            self._console.print(Text(canonical_json({**values, "steps": steps}).decode("utf-8")))
+            whole = {**values, "notes": self.notes, "steps": steps}
+            self._console.print(Text(canonical_json(whole).decode("utf-8")))
 
     def failure(self, error: AssayError) -> int:
         """Print what went wrong and return the exit code of its family."""
         verdict, code = next(
             (verdict, code) for family, verdict, code in _FAMILIES if isinstance(error, family)
         )
-        self.json(verdict=verdict, reason=str(error))
+        self.json(verdict=verdict, reason=_line(error))
         if not self.as_json:
             style = "bold yellow" if code == UNCHECKED else "bold red"
-            self._errors.print(Text(plain(f"{_WORDS[verdict]}: {error}"), style=style))
+            self._errors.print(Text(f"{_WORDS[verdict]}: {_line(error)}", style=style))
         return code
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from assay.errors import MisuseError
+
 
 def trust_folder(origin: str) -> Path:
     """Return the folder of what is pinned for the log `origin`, which is a bare host name."""
@@ -17,7 +19,14 @@ def trust_folder(origin: str) -> Path:
     if named:
         return Path(named)
     config = os.environ.get("XDG_CONFIG_HOME")  # noqa: TID251 (the environment enters here)
-    return (Path(config) if config else Path.home() / ".config") / "assay" / origin
+    return (Path(config) if config else _home() / ".config") / "assay" / origin
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError as error:
+        raise MisuseError("this user has no home folder: set ASSAY_TRUST") from error
 
 
 def node_binary() -> str:

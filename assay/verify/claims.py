@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from assay.checkpoint import VerifiedCheckpoint
-from assay.digests import sha256_hex
+from assay.digests import is_sha256, sha256_hex
 from assay.dsse import PublicKey
 from assay.errors import MisuseError, VerificationError
 from assay.manifest import OMS, Manifest, parse_oms
@@ -160,6 +160,9 @@ def _check_question(
         raise MisuseError("no predicate type is asked for: any signed statement would do")
     if (file_sha256 is not None) + (manifest is not None) + without_file != 1:
         raise MisuseError("give one thing to check against: a file, a folder, or say without")
+    if file_sha256 is not None and not is_sha256(file_sha256):
+        # A subject may have no SHA-256 at all, and "" must not find it.
+        raise MisuseError("a file is named by the 64 lower-case hex digits of its SHA-256")
     if predicate_type == OMS and file_sha256 is not None:
         raise MisuseError("model signing is about a folder, not about a file")
     if predicate_type != OMS and manifest is not None:

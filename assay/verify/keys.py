@@ -108,11 +108,16 @@ def parse_keys(data: bytes) -> KeyRing:
     """Read a document of trusted keys.
 
     Raises:
-        FormatError: not the document, a key that is not P-256, or a fingerprint of another key.
+        FormatError: not the document, a key that is not P-256 or stands twice, or a fingerprint of
+            another key.
     """
     value = parse_json(data, max_bytes=LIMITS.trusted_root, path="keys")
     items = as_list(as_object(value, "keys", required=("keys",))["keys"], "keys")
-    return KeyRing(keys=tuple(_parse_key(item, f"keys[{i}]") for i, item in enumerate(items)))
+    keys = tuple(_parse_key(item, f"keys[{i}]") for i, item in enumerate(items))
+    if len({trusted.key for trusted in keys}) != len(keys):
+        # The first would count: one with a revocation could hide behind one without.
+        raise FormatError("a key stands twice", "keys")
+    return KeyRing(keys=keys)
 
 
 def _parse_key(value: object, path: str) -> TrustedKey:

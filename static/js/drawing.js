@@ -1,102 +1,169 @@
-// A drawing becomes a tensor: white ink on black paper, averaged over areas.
+// A drawing is kept as strokes, so that the model gets them at the size its training data had.
+
+const SAMPLES = 4; // per side of a cell: the ink is counted on a grid 4 times as fine
+const SMALL = 16; // up to this many cells a side, data sets let the digit fill the picture
+const MOST_GROWTH = 6; // a dot stays a dot
 
 /**
- * Return `rows` × `columns` values, row by row: the mean ink of each area of the picture, from
- * `range[0]` (paper) to `range[1]` (full ink). An area may cut pixels: they count by their share.
+ * @typedef {{x: number, y: number}} Point in shares of the paper's sides, 0 to 1
+ * @typedef {Point[]} Stroke
+ */
+
+/**
+ * Return `rows` × `columns` values, row by row: the ink in each cell, from `range[0]` (paper) to
+ * `range[1]` (full ink). The strokes are centred, and grown or shrunk as a whole until they fill the
+ * picture (a small one to its edges, a larger one to a margin of a seventh), under a pen whose
+ * width depends on the picture alone: how large one draws makes no difference.
  *
- * @param {ArrayLike<number>} rgba 4 bytes per pixel; the red channel is the ink
- * @param {{width: number, height: number}} picture
+ * @param {Stroke[]} strokes
  * @param {{columns: number, rows: number}} grid
  * @param {[number, number]} range
  * @returns {Float64Array}
  */
-export function downsample(rgba, { width, height }, { columns, rows }, [low, high]) {
-  const across = shares(width, columns);
-  const down = shares(height, rows);
-  const area = (width / columns) * (height / rows);
-  const values = new Float64Array(rows * columns);
-  for (let row = 0; row < rows; row += 1) {
-    for (let column = 0; column < columns; column += 1) {
-      let ink = 0;
-      for (const [y, tall] of down[row]) {
-        for (const [x, wide] of across[column]) ink += rgba[(y * width + x) * 4] * tall * wide;
-      }
-      values[row * columns + column] = low + (high - low) * (ink / 255 / area);
-    }
+export function shrink(strokes, { columns, rows }, [low, high]) {
+  const side = Math.min(columns, rows);
+  const pen = side <= SMALL ? Math.min(1.7, side / 4) : side / 11;
+  const margin = side <= SMALL ? 0 : side / 7;
+  const placed = place(strokes, { columns, rows }, { margin: margin + pen / 2 });
+  const fine = { width: columns * SAMPLES, height: rows * SAMPLES };
+  const inked = new Uint8Array(fine.width * fine.height);
+  for (const stroke of placed) {
+    stroke.forEach((point, index) => ink(inked, fine, stroke[Math.max(0, index - 1)], point, pen));
   }
-  return values;
+  const counts = new Float64Array(rows * columns);
+  inked.forEach((on, index) => {
+    const row = Math.floor(index / fine.width / SAMPLES);
+    const column = Math.floor((index % fine.width) / SAMPLES);
+    counts[row * columns + column] += on;
+  });
+  return counts.map((count) => low + (high - low) * (count / SAMPLES ** 2));
 }
 
-/** Return for each cell the (pixel, share of it) pairs that lie under the cell. */
-function shares(length, cells) {
-  const size = length / cells;
-  return Array.from({ length: cells }, (_, cell) => {
-    const [start, end] = [cell * size, (cell + 1) * size];
-    const pairs = [];
-    for (let pixel = Math.floor(start); pixel < end && pixel < length; pixel += 1) {
-      const share = Math.min(pixel + 1, end) - Math.max(pixel, start);
-      if (share > 1e-9) pairs.push([pixel, share]);
+/** Return the strokes in cells, their common box in the middle of the grid. */
+function place(strokes, { columns, rows }, { margin }) {
+  const points = strokes.flat();
+  const across = extent(points.map(({ x }) => x));
+  const down = extent(points.map(({ y }) => y));
+  const scale = Math.min(
+    (columns - 2 * margin) / across.length,
+    (rows - 2 * margin) / down.length,
+    MOST_GROWTH * Math.min(columns, rows),
+  );
+  return strokes.map((stroke) =>
+    stroke.map(({ x, y }) => ({
+      x: (x - across.middle) * scale + columns / 2,
+      y: (y - down.middle) * scale + rows / 2,
+    })),
+  );
+}
+
+function extent(values) {
+  const low = values.reduce((least, value) => Math.min(least, value), Infinity);
+  const high = values.reduce((most, value) => Math.max(most, value), -Infinity);
+  return { length: high - low, middle: (low + high) / 2 };
+}
+
+/** Mark the samples that lie within half a pen of the line from `start` to `end` (in cells). */
+function ink(inked, { width, height }, start, end, pen) {
+  const reach = pen / 2;
+  const first = (a, b) => Math.max(0, Math.floor((Math.min(a, b) - reach) * SAMPLES));
+  const last = (a, b, most) => Math.min(most, Math.ceil((Math.max(a, b) + reach) * SAMPLES));
+  const [alongX, alongY] = [end.x - start.x, end.y - start.y];
+  const square = alongX ** 2 + alongY ** 2;
+  for (let row = first(start.y, end.y); row < last(start.y, end.y, height); row += 1) {
+    for (let column = first(start.x, end.x); column < last(start.x, end.x, width); column += 1) {
+      const x = (column + 0.5) / SAMPLES - start.x;
+      const y = (row + 0.5) / SAMPLES - start.y;
+      const share = square && Math.min(1, Math.max(0, (x * alongX + y * alongY) / square));
+      const away = Math.hypot(x - share * alongX, y - share * alongY);
+      if (away <= reach) inked[row * width + column] = 1;
     }
-    return pairs;
-  });
+  }
 }
 
 /**
- * Let the reader draw on `canvas` with mouse, finger or pen.
+ * Let the reader draw on `canvas` with mouse, finger or pen, in the colour of its text.
  *
  * @param {HTMLCanvasElement} canvas
  * @param {() => void} onChange after each stroke, and after it was cleared
- * @returns {{clear: () => void, empty: () => boolean, pixels: () => ImageData}}
+ * @returns {{clear: () => void, strokes: () => Stroke[]}}
  */
 export function drawOn(canvas, onChange) {
-  const context = canvas.getContext("2d", { willReadFrequently: true });
-  let last = null;
-  let empty = true;
-  const clear = () => {
-    context.fillStyle = "#000000";
-    context.fillRect(0, 0, canvas.width, canvas.height);
-    empty = true;
-    onChange();
-  };
+  let strokes = [];
+  let drawing = null; // the stroke under the pointer
+  const paint = () => paintStrokes(canvas, strokes);
   const at = ({ clientX, clientY }) => {
     const box = canvas.getBoundingClientRect();
-    const x = ((clientX - box.left - canvas.clientLeft) / canvas.clientWidth) * canvas.width;
-    return { x, y: ((clientY - box.top - canvas.clientTop) / canvas.clientHeight) * canvas.height };
+    const x = (clientX - box.left - canvas.clientLeft) / canvas.clientWidth;
+    return { x, y: (clientY - box.top - canvas.clientTop) / canvas.clientHeight };
   };
-  const lineTo = (point) => {
-    context.beginPath();
-    context.moveTo(last.x, last.y);
-    context.lineTo(point.x, point.y);
-    context.stroke();
-    last = point;
-    empty = false;
-  };
-  const start = (event) => {
+  canvas.addEventListener("pointerdown", (event) => {
     if (event.button !== 0) return;
     event.preventDefault();
     canvas.setPointerCapture(event.pointerId);
-    last = at(event);
-    lineTo({ x: last.x + 0.01, y: last.y }); // a dot, where the pointer does not move
-  };
-  const move = (event) => {
-    if (!last) return;
-    for (const step of event.getCoalescedEvents?.() ?? []) lineTo(at(step));
-    lineTo(at(event));
-  };
+    drawing = [at(event)];
+    strokes.push(drawing);
+    paint();
+  });
+  canvas.addEventListener("pointermove", (event) => {
+    if (!drawing) return;
+    const steps = event.getCoalescedEvents?.() ?? [];
+    drawing.push(...(steps.length ? steps : [event]).map(at));
+    paint();
+  });
   const end = () => {
-    if (!last) return;
-    last = null;
+    if (!drawing) return;
+    drawing = null;
     onChange();
   };
-  const size = canvas.width / 10; // about the stroke of a pen in a square that a digit fills
-  Object.assign(context, { strokeStyle: "#ffffff", lineWidth: size, lineCap: "round" });
-  canvas.addEventListener("pointerdown", start);
-  canvas.addEventListener("pointermove", move);
   for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, end);
-  clear();
-  return {
-    clear,
-    empty: () => empty,
-    pixels: () => context.getImageData(0, 0, canvas.width, canvas.height),
+  const clear = () => {
+    strokes = [];
+    paint();
+    onChange();
   };
+  onThemeChange(paint);
+  return { clear, strokes: () => strokes };
+}
+
+/** Paint the strokes as they were drawn, with a round pen a twelfth of the paper wide. */
+function paintStrokes(canvas, strokes) {
+  const { width, height } = canvas;
+  const context = canvas.getContext("2d");
+  context.clearRect(0, 0, width, height);
+  context.strokeStyle = getComputedStyle(canvas).color;
+  Object.assign(context, { lineWidth: width / 12, lineCap: "round", lineJoin: "round" });
+  for (const [first, ...rest] of strokes) {
+    context.beginPath();
+    context.moveTo(first.x * width, first.y * height);
+    for (const { x, y } of rest.length ? rest : [first]) context.lineTo(x * width, y * height);
+    context.stroke();
+  }
+}
+
+/**
+ * Paint `shares` (0 paper, 1 ink), one pixel a cell, in the colour of the canvas's text.
+ *
+ * @param {HTMLCanvasElement} canvas as many pixels as there are cells
+ * @param {() => ArrayLike<number>} shares
+ * @returns {() => void} paints it again
+ */
+export function showCells(canvas, shares) {
+  const paint = () => {
+    const context = canvas.getContext("2d");
+    context.clearRect(0, 0, canvas.width, canvas.height);
+    context.fillStyle = getComputedStyle(canvas).color;
+    Array.from(shares()).forEach((share, index) => {
+      context.globalAlpha = share;
+      context.fillRect(index % canvas.width, Math.floor(index / canvas.width), 1, 1);
+    });
+  };
+  onThemeChange(paint);
+  return paint;
+}
+
+function onThemeChange(run) {
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", run);
+  const options = { attributes: true, attributeFilter: ["data-theme"] };
+  new MutationObserver(run).observe(document.documentElement, options);
 }

@@ -1,7 +1,8 @@
 // What the Run tab shows: a form for each input, an answer in words and bars.
 
+import { FormatError } from "./assay/errors.js";
 import { el } from "./dom.js";
-import { downsample, drawOn } from "./drawing.js";
+import { drawOn, showCells, shrink } from "./drawing.js";
 import { tensorOfDrawing, tensorOfFields } from "./run-inputs.js";
 import { formatNumber } from "./run-outputs.js";
 
@@ -29,27 +30,40 @@ export function controlOf(plan, index, onChange) {
 function drawingControl(plan, index, onChange) {
   const id = index === 0 ? "draw" : `draw-${index}`;
   const { rows, columns } = plan.grid;
-  const words = `Drawing area for ${plan.name}, ${columns} by ${rows} pixels`;
+  const words = `Drawing area for ${plan.name}`;
   const canvas = el("canvas", {
-    ...{ id, class: "draw", width: SIDE, height: SIDE, role: "img", "aria-label": words },
+    ...{ id, class: "draw", width: 2 * SIDE, height: 2 * SIDE, role: "img", "aria-label": words },
   });
-  const drawing = drawOn(canvas, onChange);
+  const invitation = el("span", { class: "draw-here", "aria-hidden": "true" }, "Draw here");
+  const given = `What the model is given: ${columns} by ${rows} values`;
+  const cells = el("canvas", {
+    ...{ class: "cells", width: columns, height: rows, role: "img", "aria-label": given },
+  });
+  const showGiven = showCells(cells, () => shrink(drawing.strokes(), plan.grid, [0, 1]));
+  const drawing = drawOn(canvas, () => {
+    invitation.hidden = drawing.strokes().length > 0;
+    showGiven();
+    onChange();
+  });
+  canvas.addEventListener("pointerdown", () => {
+    invitation.hidden = true;
+  });
   const clear = el("button", { type: "button", class: "button", onclick: drawing.clear }, "Clear");
   const hint =
-    `Draw large, with mouse or finger: ${plan.name} is shrunk to ${columns} by ${rows} values ` +
-    `from ${plan.range[0]} to ${plan.range[1]}. Without a pointer, edit the request as JSON.`;
+    `Your drawing is centred and shrunk to ${columns} by ${rows} values from ${plan.range[0]} to ` +
+    `${plan.range[1]}, as the small picture shows. No mouse or finger? Edit the request as JSON.`;
+  const beside = el("figure", { class: "given" }, cells, el("figcaption", {}, given));
   return {
     element: el(
       "div",
       { class: "stack stack-sm" },
-      canvas,
+      el("div", { class: "drawing" }, el("div", { class: "paper" }, canvas, invitation), beside),
       el("div", { class: "cluster" }, clear),
       el("p", { class: "hint" }, hint),
     ),
     tensor: () => {
-      const { data } = drawing.pixels();
-      const size = { width: canvas.width, height: canvas.height };
-      return tensorOfDrawing(plan, downsample(data, size, plan.grid, plan.range));
+      if (!drawing.strokes().length) throw new FormatError(`"${plan.name}" is not drawn yet.`);
+      return tensorOfDrawing(plan, shrink(drawing.strokes(), plan.grid, plan.range));
     },
   };
 }

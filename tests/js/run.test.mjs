@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { FormatError } from "../../static/js/assay/errors.js";
-import { downsample } from "../../static/js/drawing.js";
+import { shrink } from "../../static/js/drawing.js";
 import {
   parseRequest,
   planInput,
@@ -12,50 +12,61 @@ import {
 } from "../../static/js/run-inputs.js";
 import { formatNumber, readOutputs } from "../../static/js/run-outputs.js";
 
-function picture(width, height, inkAt) {
-  const rgba = new Uint8ClampedArray(width * height * 4);
-  for (let y = 0; y < height; y += 1) {
-    for (let x = 0; x < width; x += 1) rgba[(y * width + x) * 4] = inkAt(x, y);
-  }
-  return rgba;
-}
-
 const DIGITS = { input: { kind: "drawing", name: "image", size: [8, 8], range: [0, 16] } };
 
-test("blank paper is the low end of the range, full ink the high end", () => {
-  const size = { width: 280, height: 280 };
-  const grid = { columns: 8, rows: 8 };
-  const blank = downsample(picture(280, 280, () => 0), size, grid, [0, 16]);
-  const full = downsample(picture(280, 280, () => 255), size, grid, [0, 16]);
-  assert.deepEqual([...blank], Array(64).fill(0));
-  for (const value of full) assert.ok(Math.abs(value - 16) < 1e-9);
-  assert.equal(downsample(blank, { width: 4, height: 4 }, grid, [-1, 1]).length, 64);
+const GRID = { columns: 8, rows: 8 };
+const ONE = [[{ x: 0.5, y: 0.1 }, { x: 0.5, y: 0.9 }]];
+
+function rowsOf(values, columns) {
+  const rows = [];
+  for (let at = 0; at < values.length; at += columns) rows.push([...values.slice(at, at + columns)]);
+  return rows;
+}
+
+function moved(strokes, { size, x, y }) {
+  return strokes.map((stroke) => stroke.map((p) => ({ x: p.x * size + x, y: p.y * size + y })));
+}
+
+test("blank paper is the low end of the range", () => {
+  assert.deepEqual([...shrink([], GRID, [0, 16])], Array(64).fill(0));
+  assert.deepEqual([...shrink([], { columns: 3, rows: 2 }, [-1, 1])], Array(6).fill(-1));
 });
 
-test("the left half in ink is the left half of the grid, row by row", () => {
-  const rgba = picture(8, 4, (x) => (x < 4 ? 255 : 0));
-  const values = downsample(rgba, { width: 8, height: 4 }, { columns: 4, rows: 2 }, [0, 1]);
-  assert.deepEqual([...values], [1, 1, 0, 0, 1, 1, 0, 0]);
+test("a one stands in the middle, from edge to edge, wider than a cell", () => {
+  const rows = rowsOf(shrink(ONE, GRID, [0, 16]), 8);
+  for (const row of rows) assert.deepEqual(row, row.toReversed());
+  for (const row of rows.slice(1, 7)) {
+    assert.ok(row[3] > 11 && row[3] <= 16, `${row}`);
+    assert.equal(row[2] + row[1] + row[0], 0);
+  }
+  assert.ok(rows[0][3] > 4 && rows[7][3] > 4);
 });
 
-test("an area is a mean, and a cut pixel counts by its share", () => {
-  const half = picture(2, 2, (x, y) => (x === y ? 255 : 0));
-  const one = { columns: 1, rows: 1 };
-  assert.deepEqual([...downsample(half, { width: 2, height: 2 }, one, [0, 16])], [8]);
-  // Three pixels in two cells: the middle one belongs to both, half and half.
-  const row = picture(3, 1, (x) => (x === 1 ? 255 : 0));
-  const values = downsample(row, { width: 3, height: 1 }, { columns: 2, rows: 1 }, [0, 3]);
-  assert.ok(Math.abs(values[0] - 1) < 1e-9 && Math.abs(values[1] - 1) < 1e-9);
+test("where and how large one draws makes no difference", () => {
+  const four = [
+    [{ x: 0.55, y: 0.1 }, { x: 0.2, y: 0.6 }, { x: 0.8, y: 0.6 }],
+    [{ x: 0.6, y: 0.35 }, { x: 0.6, y: 0.9 }],
+  ];
+  const values = shrink(four, GRID, [0, 16]);
+  for (const size of [0.25, 0.5, 2]) {
+    const other = shrink(moved(four, { size, x: 0.125, y: 0.5 }), GRID, [0, 16]);
+    assert.deepEqual([...other], [...values]);
+  }
 });
 
-test("the ink of the whole is kept, whatever the grid", () => {
-  const rgba = picture(280, 280, (x, y) => (x * 7 + y * 13) % 256);
-  const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
-  const size = { width: 280, height: 280 };
-  const [fine, coarse] = [64, 9].map((side) =>
-    mean(downsample(rgba, size, { columns: side, rows: side }, [0, 1])),
-  );
-  assert.ok(Math.abs(fine - coarse) < 1e-9);
+test("a dot stays a dot, and values are whole steps of the range", () => {
+  const values = shrink([[{ x: 0.9, y: 0.1 }]], GRID, [0, 16]);
+  const inked = [...values].filter((value) => value > 0);
+  assert.equal(inked.length, 4);
+  assert.equal(new Set(inked).size, 1);
+  assert.ok(values.every(Number.isInteger));
+});
+
+test("a larger picture keeps a margin, as its data sets do", () => {
+  const rows = rowsOf(shrink(ONE, { columns: 28, rows: 28 }, [0, 1]), 28);
+  const inked = rows.map((row) => row.some((value) => value > 0));
+  assert.equal(inked.indexOf(true), 4);
+  assert.equal(inked.lastIndexOf(true), 23);
 });
 
 test("digits are drawn, by the card's hint and by the shape alone", () => {

@@ -42,8 +42,10 @@ def test_killed_model_processes_cost_no_answer_and_no_bit(own: Running) -> None:
     )
     first = client.infer(asked, revision.read)
     wait_until(lambda: is_ready(client))
-    for pid in own.children():
+    victims = own.children()
+    for pid in victims:
         kill(pid)
+    wait_until(lambda: not any(map(is_running, victims)))
     second = client.infer(asked, revision.read)
     assert second.outputs == first.outputs
     assert second.cold
