@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sys
 
-from config.env import prepare
+from config.env import SettingError, prepare
 
 
 def main() -> None:
@@ -13,7 +13,10 @@ def main() -> None:
     prepare()
     from django.core.management import execute_from_command_line  # settings come first
 
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except SettingError as error:
+        sys.exit(f"manage.py: {error}")
 
 
 if __name__ == "__main__":

@@ -28,7 +28,12 @@ NOBODY = 65534
 DATABASE = "assay"
 
 
-class EmbeddedError(Exception):
+# With a NUL at its end; the longest name that a server makes there is `.s.PGSQL.5432.lock`.
+SOCKET_PATH_BYTES = 108
+_LONGEST_NAME = ".s.PGSQL.5432.lock"
+
+
+class EmbeddedError(env.SettingError):
     """An embedded server could not be prepared; the message says what to do."""
 
 
@@ -36,12 +41,18 @@ def run_dir(data: Path) -> Path:
     """Return the folder for sockets of `data`: short (a socket path ends at 108 bytes), mode 0700.
 
     Raises:
-        EmbeddedError: somebody else owns a folder of that name.
+        EmbeddedError: somebody else owns a folder of that name, or it cannot be made, or the path
+            of the folder for temporary files is too long.
     """
-    name = hashlib.sha256(str(data.resolve()).encode()).hexdigest()[:12]
+    name = hashlib.sha256(os.fsencode(data.resolve())).hexdigest()[:12]
     folder = Path(tempfile.gettempdir()) / f"assay-{os.getuid()}-{name}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    found = folder.lstat()
+    if len(os.fsencode(folder / _LONGEST_NAME)) >= SOCKET_PATH_BYTES:
+        raise EmbeddedError(f"{folder} is too long for a socket: set TMPDIR to a shorter path")
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+    except OSError as error:
+        raise EmbeddedError(f"{folder} cannot be made ({error.strerror}): set TMPDIR") from error
     if found.st_uid != os.getuid() or found.st_mode & 0o077 or folder.is_symlink():
         raise EmbeddedError(f"{folder} is not ours alone: remove it, or set TMPDIR")
     return folder
@@ -63,6 +74,15 @@ def _user_namespace() -> list[str] | None:
     except FileNotFoundError:
         return None
     return prefix if done.returncode == 0 else None
+
+
+def _runs(pid: int) -> bool:
+    """Say whether the process runs; one that ended and waits to be reaped does not."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +151,7 @@ class Postgres:
             return  # the number belongs to another program by now
         os.kill(pid, signal.SIGINT)
         deadline = time.monotonic() + patience_s
-        while Path(f"/proc/{pid}").exists():
+        while _runs(pid):
             if time.monotonic() > deadline:
                 raise EmbeddedError(f"a PostgreSQL on {self.data} (pid {pid}) does not stop")
             time.sleep(0.05)

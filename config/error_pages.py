@@ -24,6 +24,7 @@ _WORDS = {
     429: ("Too many requests", "Wait a little and try again."),
     503: ("Not available at the moment", "Try again in a moment."),
 }
+RETRY_S = 5
 _SAFE = "Nothing was changed. Whatever was acknowledged before is stored."
 
 
@@ -67,7 +68,7 @@ class ErrorPagesMiddleware:
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """Answer; None leaves the error to the handlers below or to Django."""
         if isinstance(error, OperationalError | InterfaceError):
-            return _bare(request, "503.html", 503)
+            return _unavailable(request)
         problem = describe(error)
         return None if problem is None else answer(request, problem)
 
@@ -96,6 +97,15 @@ def server_error(request: HttpRequest) -> HttpResponse:
         return _bare(request, "500.html", 500)
     message = "Something broke on our side; it was noted."
     return json_problem(Problem(status=500, code="internal", message=message))
+
+
+def _unavailable(request: HttpRequest) -> HttpResponse:
+    if wants_page(request):
+        return _bare(request, "503.html", 503)
+    message = "The database does not answer at the moment."
+    return json_problem(
+        Problem(status=503, code="unavailable", message=message, retry_after_s=RETRY_S)
+    )
 
 
 def _bare(request: HttpRequest, template: str, status: int) -> HttpResponse:

@@ -29,6 +29,8 @@ DATA = Path(env.text("DATA", "var")).resolve()
 RUN_DIR = run_dir(DATA)
 KEYS_DIR = DATA / "keys"
 PORT = env.integer("PORT", 8000)
+if not 1 <= PORT <= 65535:
+    raise env.SettingError(f"PORT is a number from 1 to 65535, not {PORT}")
 DEBUG = env.boolean("DEBUG", False)
 SECRET_KEY = env.text("SECRET_KEY") or secret_key(KEYS_DIR / "django.secret")
 SITE_URL = env.text("SITE_URL", f"http://127.0.0.1:{PORT}").rstrip("/")

@@ -79,6 +79,16 @@ def databases() -> list[Program]:
     return programs
 
 
+def refuse_embedded() -> None:
+    """Raise EmbeddedError when people elsewhere would come to a site on the embedded servers."""
+    names = [program.name for program in databases()]
+    if names and not settings.SITE_IS_LOCAL:
+        raise embedded.EmbeddedError(
+            f"The embedded {' and '.join(names)} have no passwords and are for this machine alone, "
+            f"and SITE_URL is {settings.SITE_URL}: set DATABASE_URL and CELERY_BROKER_URL"
+        )
+
+
 def witness(port: int, log_vkey: str) -> Program:
     """Return the local witness: a key and a memory apart from the log's."""
     folder = settings.DATA / "witness"

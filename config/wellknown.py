@@ -158,6 +158,8 @@ def _public(sha256: str) -> BinaryIO:
 
 
 def _manifest(sha256: str) -> bytes | None:
+    if _HEX.fullmatch(sha256) is None:
+        return None
     released = Revision.objects.filter(
         manifest=sha256, model__visibility=Visibility.PUBLIC, release__isnull=False
     ).first()

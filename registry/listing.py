@@ -137,9 +137,12 @@ def _write(model: Model, sort: str) -> str:
 
 def _read(cursor: str) -> str:
     try:
-        return base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
     except (ValueError, binascii.Error):
         raise _foreign() from None
+    if "\0" in text:  # which no name has, and PostgreSQL does not take
+        raise _foreign()
+    return text
 
 
 def _before(text: str) -> Q:

@@ -26,7 +26,17 @@ from registry.errors import (
     UnknownModelError,
     UnknownRevisionError,
 )
-from registry.models import Alias, Blob, Holding, Key, Model, Release, Revision, RevisionFile
+from registry.models import (
+    Alias,
+    Blob,
+    Holding,
+    Key,
+    Model,
+    Owner,
+    Release,
+    Revision,
+    RevisionFile,
+)
 from registry.rights import Caller, may_read, may_write, readable
 
 INSPECTED = (RevisionState.PASSED, RevisionState.FLAGGED)
@@ -56,7 +66,12 @@ def _text(value: str) -> str:
     return value.replace("\0", "\ufffd")
 
 
-# ------------------------------------------------------------------ models
+# ------------------------------------------------------------------ owners, models
+
+
+def find_owner(name: str) -> Owner | None:
+    """Return the owner of that name in whatever case, or None."""
+    return Owner.objects.filter(name__iexact=_text(name)).first()
 
 
 def find_model(name: str, user: Caller = None) -> Model:

@@ -13,7 +13,6 @@ from django.views.decorators.http import require_GET
 from assay.dsse import PublicKey
 from registry import selectors
 from registry.listing import SORTS, Wanted, listing, releases_of_key
-from registry.models import Owner
 from registry.rights import may_write
 from registry.views.visitor import own_owner
 
@@ -35,7 +34,7 @@ def _page(request: HttpRequest, wanted: Wanted, **kept: str) -> dict[str, Any]:
 @require_GET
 def models(request: HttpRequest) -> HttpResponse:
     """List the released models that the reader may know of."""
-    typed = request.GET.get("q", "").strip()[:MAX_SEARCH]
+    typed = request.GET.get("q", "").replace("\0", " ").strip()[:MAX_SEARCH]
     sort = request.GET.get("sort", "new")
     sort = sort if sort in dict(SORTS) else "new"
     context = _page(request, Wanted(search=typed, sort=sort), q=typed, sort=sort)
@@ -47,7 +46,7 @@ def models(request: HttpRequest) -> HttpResponse:
 @require_GET
 def owner(request: HttpRequest, owner: str) -> HttpResponse:
     """Show an owner's models and keys; drafts to the owner only."""
-    found = Owner.objects.filter(name__iexact=owner).first()
+    found = selectors.find_owner(owner)
     if found is None:
         raise Http404(owner)
     drafts = may_write(request.user, found)

@@ -38,6 +38,8 @@ def test_what_json_cannot_carry_is_not_written(value: object) -> None:
         b'{"a":1,"a":1}',
         b"NaN",
         b"9007199254740992",
+        b"1e400",
+        b"-1e400",
         b'"\\ud800"',
         b'"\xff"',
         b"{} {}",
@@ -50,6 +52,20 @@ def test_what_json_cannot_carry_is_not_written(value: object) -> None:
 def test_two_parsers_would_differ(data: bytes) -> None:
     with pytest.raises(FormatError):
         parse_json(data, max_bytes=100 if data.startswith(b" ") else 2**20)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b'"' + b'\\"' * 400_000, "Unterminated string"),
+        (b"{%b}" % b",".join(b'"%d":0' % (n % 99_999) for n in range(100_000)), "stands twice"),
+    ],
+    ids=["a string without an end", "the last key is the first"],
+)
+def test_mallory_may_not_buy_minutes_with_a_megabyte(data: bytes, words: str) -> None:
+    """Both cost the square of their length in a naive reader: hours, not milliseconds."""
+    with pytest.raises(FormatError, match=words):
+        parse_json(data)
 
 
 def test_brackets_inside_strings_do_not_nest() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner, Result
 
 from assay.bundle import parse_bundle, render_bundle
@@ -18,6 +19,7 @@ from assay.cli.files import hash_file, read_file, read_folder
 from assay.cli.output import plain
 from assay.errors import FormatError, UnavailableError, VerificationError
 from assay.manifest import OMS
+from assay.policy import log_key, render_trusted_root
 from assay.statements import RELEASE
 from tests.assay import claims
 from tests.assay.stand import stand
@@ -134,6 +136,68 @@ def test_each_failure_has_its_exit_code(receipt: Path, tmp_path: Path) -> None:
     assert (result.exit_code, "a salt is" in result.stderr) == (2, True)
     result = run("verify", receipt, *KEY, *TRUST, "--output-salt", "0" * 64)
     assert (result.exit_code, "without its tensors" in result.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("data", "code", "words"),
+    [
+        (b"", 1, "Refused: not the format: not strict JSON"),
+        (b"\xc0\x00\xff" * 99, 1, "Refused: not the format: not strict JSON"),
+        (b"<!doctype html><p>Sign in</p>", 1, "Refused: not the format: not strict JSON"),
+        (b"{" + b'"x' * 9_999 + b'":1}', 1, "Refused: not the format"),
+        (b'{"%b":1}' % (b"x" * 99_999), 1, "Refused: not the format: the field 'mediaType'"),
+        (b"\0" * 10_000_000, 3, "Could not check: "),
+    ],
+    ids=["empty", "garbage", "HTML", "quotes", "a long key", "ten megabytes"],
+)
+def test_whatever_the_file_holds_the_answer_is_one_line(
+    tmp_path: Path, data: bytes, code: int, words: str
+) -> None:
+    path = tmp_path / "receipt.json"
+    path.write_bytes(data)
+    for command in ("verify", "replay"):
+        result = run(command, path, *KEY, *TRUST)
+        assert (result.exit_code, result.stderr.count("\n"), result.stdout) == (code, 1, "")
+        assert result.stderr.startswith(words)
+        assert len(result.stderr) < 2_200
+        assert json.loads(run(command, path, *KEY, *TRUST, "--json").stdout)["reason"]
+
+
+def test_a_folder_an_unspeakable_name_and_a_page_for_people_are_told_in_one_line(
+    tmp_path: Path,
+) -> None:
+    result = run("verify", tmp_path, *KEY, *TRUST)
+    assert (result.exit_code, "Is a directory" in result.stderr) == (3, True)
+    result = run("verify", "\udcff.json", *KEY, *TRUST, "--json")
+    assert (result.exit_code, "cannot read" in json.loads(result.stdout)["reason"]) == (3, True)
+    with stand({"/r": b"<html>", "/.well-known/assay/trusted_root.json": b"<html>"}) as server:
+        result = run("verify", f"{server.url}/r", *KEY, *TRUST)
+        assert (result.exit_code, "not strict JSON" in result.stderr) == (1, True)
+        result = run("trust", "init", server.url)
+        assert (result.exit_code, "answered 404" in result.stderr) == (3, True)
+
+
+def test_another_logs_trusted_root_does_not_vouch(receipt: Path, tmp_path: Path) -> None:
+    public = Ed25519PrivateKey.from_private_bytes(bytes(32)).public_key()
+    other = tmp_path / "trusted_root.json"
+    start = "2025-01-01T00:00:00Z"
+    other.write_bytes(render_trusted_root([log_key(f"https://{claims.ORIGIN}/log", public, start)]))
+    result = run("verify", receipt, *KEY, *TRUST[2:], "--trusted-root", other)
+    assert (result.exit_code, "does not name the log" in result.stderr) == (1, True)
+    assert result.stderr.count("\n") == 1
+
+
+def test_who_has_no_home_is_told_what_to_set(
+    receipt: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("XDG_CONFIG_HOME")
+    monkeypatch.setattr(Path, "home", _nowhere)
+    result = run("verify", receipt)
+    assert (result.exit_code, "set ASSAY_TRUST" in result.stderr) == (2, True)
+
+
+def _nowhere() -> Path:
+    raise RuntimeError("Could not determine home directory.")
 
 
 def test_who_has_pinned_nothing_is_told_how(receipt: Path) -> None:

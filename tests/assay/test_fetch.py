@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import socket
+import threading
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -48,6 +50,42 @@ def test_mallory_may_not_drip(monkeypatch: pytest.MonkeyPatch) -> None:
         patch.setattr(time, "monotonic", lambda: float(next(clock)))
         with pytest.raises(UnavailableError, match="took longer than 10 s"):
             fetch(f"{server.url}/slow", limit=99, timeout_s=10)
+
+
+def test_mallory_may_not_drip_one_byte_at_a_time() -> None:
+    """Each byte comes in time for the socket, and all of them together never would."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        gone = threading.Event()
+
+        def drip() -> None:
+            connection, _ = server.accept()
+            with connection, suppress(OSError):
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n")
+                while not gone.wait(0.02):
+                    connection.sendall(b"x")
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        try:
+            with pytest.raises(UnavailableError, match=r"took longer than 0\.2 s"):
+                fetch(f"http://127.0.0.1:{server.getsockname()[1]}/", limit=99_999, timeout_s=0.2)
+        finally:
+            gone.set()
+            thread.join()
+
+
+def test_a_body_that_ends_too_early_is_no_answer() -> None:
+    with (
+        stand({"/cut": (200, {"Content-Length": "9", "Connection": "close"}, b"hello")}) as server,
+        pytest.raises(UnavailableError, match="ended 4 bytes too early"),
+    ):
+        fetch(f"{server.url}/cut", limit=99)
+
+
+@pytest.mark.parametrize("url", ["http://a..b/x", "http://127.0.0.1:1/\u00fc"])
+def test_an_address_that_no_wire_carries_is_no_answer(url: str) -> None:
+    with pytest.raises(UnavailableError, match="did not answer"):
+        fetch(url, limit=1)
 
 
 def test_nobody_listens() -> None:

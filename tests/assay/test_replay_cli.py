@@ -104,6 +104,18 @@ def test_how_much_of_the_receipt_was_checked_is_said(bench: Bench) -> None:
     assert run(*bench.local, "--key", stranger).exit_code == 1
 
 
+def test_who_asks_for_the_log_does_not_get_less_without_a_word(bench: Bench) -> None:
+    """A trusted root without a policy: once this quietly became a check of the signature."""
+    result = run(*bench.local, *TRUST[:4])
+    assert (result.exit_code, "--policy is not given" in result.stderr) == (2, True)
+
+
+def test_programs_read_what_was_not_checked(bench: Bench) -> None:
+    notes = json.loads(run(*bench.local, "--json").stdout)["notes"]
+    assert notes == ["The signature was not checked: no key is known."]
+    assert json.loads(run(*bench.local, *TRUST, "--json").stdout)["notes"] == []
+
+
 def test_divergence_is_exit_code_one(bench: Bench) -> None:
     probabilities, total = decode_tensors(claims.OUTPUT)
     bench.answer([probabilities, replace(total, data=bytes(12))])

@@ -57,6 +57,8 @@ def test_a_folder_claim_is_read_even_without_the_folder(policy: TlogPolicy) -> N
         {"file_sha256": MODEL_SHA256, "without_file": True},
         {"file_sha256": MODEL_SHA256, "predicate_type": OMS},
         {"file_sha256": MODEL_SHA256, "predicate_type": ""},
+        {"file_sha256": ""},
+        {"file_sha256": MODEL_SHA256.upper()},
         {"manifest": Manifest.from_pairs([("a", MODEL_SHA256)])},
         {"without_file": True, "trusted_root": TrustedRoot(logs=())},
     ],
@@ -108,6 +110,12 @@ def test_an_unlogged_key_has_no_index() -> None:
 def test_a_bent_document_of_keys_is_malformed(changed: dict[str, Any]) -> None:
     with pytest.raises(FormatError):
         parse_keys(document(**changed))
+
+
+def test_a_revoked_key_may_not_stand_there_a_second_time_as_a_good_one() -> None:
+    good, revoked = (json.loads(document(**more))["keys"][0] for more in ({}, {"revoked": 9}))
+    with pytest.raises(FormatError, match="stands twice"):
+        parse_keys(json.dumps({"keys": [good, revoked]}).encode())
 
 
 def test_any_role_may_register_its_own_key() -> None:

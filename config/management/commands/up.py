@@ -88,10 +88,12 @@ class Command(BaseCommand):
 
     def start(self, supervisor: Supervisor) -> None:
         """Bring everything up, in the order of who needs whom."""
+        stack.refuse_embedded()
         taken = stack.answers(settings.PORT, "/healthz")
         if stack.free_port(settings.PORT) != settings.PORT or taken():
             raise CommandError(
-                f"Port {settings.PORT} is taken. Set PORT to another one: make run PORT=8001"
+                f"Port {settings.PORT} is taken, or not yours to open. "
+                "Set PORT to another one: make run PORT=8001"
             )
         with self.step("Databases"):
             self.start_databases(supervisor)
