@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 from functools import cache, wraps
 from pathlib import Path
@@ -37,6 +38,7 @@ JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
 FOREVER = "public, max-age=31536000, immutable"
 MINUTE = "public, max-age=60"
+_HEX = re.compile(r"[0-9a-f]{64}")
 
 
 def _document(content_type: str, make: Callable[[], bytes]) -> Callable[..., HttpResponseBase]:

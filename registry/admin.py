@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from allauth.mfa.admin import AuthenticatorAdmin as StockAuthenticatorAdmin
+from allauth.mfa.models import Authenticator
 from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin as StockUserAdmin
+from django.contrib.auth.models import User
 from django.db.models import Model as Row
 from django.http import HttpRequest
 
@@ -141,3 +145,32 @@ class AuditEventAdmin(ReadOnly):
     list_select_related = ("user",)
     list_filter = ("action",)
     search_fields = ("target",)
+
+
+# ------------------------------------------------------------------ accounts
+
+# The imports above registered the stock classes.
+admin.site.unregister([User, Authenticator])
+
+
+@admin.register(User)
+class UserAdmin(StockUserAdmin[User]):
+    """Accounts. A user name is a name in addresses: it comes with sign-up and never changes."""
+
+    readonly_fields = ("username", "last_login", "date_joined")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+
+@admin.register(Authenticator)
+class AuthenticatorAdmin(StockAuthenticatorAdmin):
+    """Second factors: a lost one may be removed; their secrets are nobody's business."""
+
+    fields = ("user", "type", "created_at", "last_used_at")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Row | None = None) -> bool:
+        return False

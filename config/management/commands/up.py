@@ -112,6 +112,8 @@ class Command(BaseCommand):
         if password:
             self.console.print(f"Operator account: {OPERATOR} / {password}   (shown only now)")
         self.console.print(f"Data: {settings.DATA}   Logs: {settings.DATA / 'logs'}   Stop: Ctrl-C")
+        if settings.EMAIL_BACKEND.endswith(".filebased.EmailBackend"):
+            self.console.print(f"Mail is not sent: it is written to {settings.EMAIL_FILE_PATH}")
         self.console.print(f"Assay is ready at http://127.0.0.1:{settings.PORT}")
 
     def start_databases(self, supervisor: Supervisor) -> None:
