@@ -52,11 +52,18 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 let session = null;
 
+// A dimension without size is its name; one without a name comes as -1 read as an unsigned number.
+const NAMELESS = 2 ** 32 - 1;
+
+function dimension(size) {
+  return typeof size === "number" && size >= 0 && size < NAMELESS ? size : -1;
+}
+
 function values(metadata) {
   return metadata.map(({ name, isTensor, type, shape }) => ({
     name,
     datatype: isTensor ? (NAMES[type] ?? type) : null,
-    shape: isTensor ? shape.map((size) => (typeof size === "number" && size >= 0 ? size : -1)) : [],
+    shape: isTensor ? shape.map(dimension) : [],
   }));
 }
 

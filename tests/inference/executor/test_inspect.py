@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +26,7 @@ from tests.inference.executor.models import (
 )
 from tests.inference.executor.running import Running, program
 
+EXAMPLES = Path(__file__).parents[3] / "examples"
 OTHER = RevisionFile(name="README.md", size=10, sha256="0" * 64)
 
 
@@ -50,6 +52,16 @@ def test_an_honest_model_passes(client: ExecutorClient) -> None:
     assert (report.trial["ok"], report.trial["reason"]) == (True, "")
     assert report.trial["load_ms"] > 0
     assert report.trial["run_ms"] > 0
+
+
+@pytest.mark.parametrize("name", ["digits", "wine", "diabetes"])
+def test_the_example_models_pass_and_run(client: ExecutorClient, name: str) -> None:
+    # Two of them have a free dimension without a name, which converters write.
+    data = (EXAMPLES / name / "model.onnx").read_bytes()
+    found = inspect(client, data)
+    assert found.verdict == "passed"
+    assert found.trial is not None
+    assert found.trial["ok"] is True
 
 
 @pytest.mark.parametrize(
