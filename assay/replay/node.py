@@ -22,6 +22,7 @@ from assay.limits import LIMITS
 from assay.replay.job import Job
 from assay.tensors import Tensor
 
+SCRIPTS = ("host.mjs", "tensors.mjs")  # the first is run, it imports the other
 RUN_S = 600.0
 _VERSION_S = 20.0
 _VERSION = re.compile(r"v(\d+)\.(\d+)\.\d+\s*")
@@ -69,14 +70,15 @@ class NodeRunner:
             folder = Path(name).resolve()
             for file, data in self._files.items():
                 (folder / file).write_bytes(data)
-            host = resources.files("assay.replay") / "host.mjs"
-            (folder / "host.mjs").write_bytes(host.read_bytes())
+            for script in SCRIPTS:
+                source = resources.files("assay.replay") / script
+                (folder / script).write_bytes(source.read_bytes())
             command = [
                 str(self._node),
                 "--no-warnings",
                 flag,
                 f"--allow-fs-read={folder}/*",
-                str(folder / "host.mjs"),
+                str(folder / SCRIPTS[0]),
                 str(folder),
             ]
             answer = self._ask(command, _render(job))

@@ -15,6 +15,7 @@ from pathlib import Path
 from socket import socket
 from typing import Any
 
+import assay
 from assay.errors import FormatError
 from assay.tensors import Tensor, check_tensor
 from inference.executor.limits import BOOT_S, GRACE_S, THREAD_BYTES, pages_for
@@ -33,6 +34,7 @@ from inference.executor.values import Value, parse_tensors, parse_values
 _PREFIX = re.compile(r"^.*?ERROR_MESSAGE: ")
 _BUILD_PATH = re.compile(r"/\S*/onnxruntime/(?=\w)")
 SCRIPT = Path(__file__).parent / "portable" / "host.mjs"
+TENSORS = Path(assay.__file__).parent / "replay" / "tensors.mjs"  # the host imports it
 _SYSTEM = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache")
 _DEVICES = ("/dev/null", "/dev/urandom")
 
@@ -99,6 +101,7 @@ class Program:
             "--permission",
             f"--allow-fs-read={self.folder}/*",
             f"--allow-fs-read={self.script.parent}/*",
+            f"--allow-fs-read={TENSORS}",
             "--allow-worker",
             "--disable-warning=SecurityWarning",
             str(self.script),
@@ -108,7 +111,8 @@ class Program:
     def jail(self, cpu_s: int | None = None) -> Jail:
         """Return its jail: it reads its program, the runtime and the system's libraries."""
         system = tuple(Path(name) for name in (*_SYSTEM, *_DEVICES))
-        return Jail(cpu_s=cpu_s, readable=(self.node, self.script.parent, self.folder, *system))
+        own = (self.node, self.script.parent, TENSORS, self.folder)
+        return Jail(cpu_s=cpu_s, readable=(*own, *system))
 
 
 class Host:

@@ -6,26 +6,10 @@
 
 import { parentPort, workerData } from "node:worker_threads";
 
-const { folder, compiled, pages } = workerData;
-const DATATYPES = {
-  BOOL: ["bool", Uint8Array],
-  INT8: ["int8", Int8Array],
-  INT16: ["int16", Int16Array],
-  INT32: ["int32", Int32Array],
-  INT64: ["int64", BigInt64Array],
-  UINT8: ["uint8", Uint8Array],
-  UINT16: ["uint16", Uint16Array],
-  UINT32: ["uint32", Uint32Array],
-  UINT64: ["uint64", BigUint64Array],
-  FP16: ["float16", Uint16Array],
-  FP32: ["float32", Float32Array],
-  FP64: ["float64", Float64Array],
-  BYTES: ["string", null],
-};
-const NAMES = Object.fromEntries(Object.entries(DATATYPES).map(([name, [type]]) => [type, name]));
-const MAX_OUTPUT_BYTES = 256 * 2 ** 20;
+import { AnswerError, fromTensor, NAMES, toTensor } from "../../../assay/replay/tensors.mjs";
 
-class AnswerError extends Error {} // the run went well, its outputs cannot be sent
+const { folder, compiled, pages } = workerData;
+const MAX_OUTPUT_BYTES = 256 * 2 ** 20;
 
 let memory = null;
 const FullMemory = WebAssembly.Memory;
@@ -48,8 +32,6 @@ ort.env.logLevel = "fatal";
 ort.env.wasm.numThreads = 1;
 ort.env.wasm.wasmPaths = folder;
 ort.env.wasm.wasmBinary = new ArrayBuffer(8); // never read: see `instantiate`
-const encoder = new TextEncoder();
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 let session = null;
 
 // A dimension without size is its name; one without a name comes as -1 read as an unsigned number.
@@ -86,70 +68,11 @@ async function load({ graphSize, external, tail }) {
   };
 }
 
-function decodeStrings(bytes, count) {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const strings = new Array(count);
-  let offset = 0;
-  for (let i = 0; i < count; i += 1) {
-    const end = offset + 4 + view.getUint32(offset, true);
-    strings[i] = decoder.decode(bytes.subarray(offset + 4, end));
-    offset = end;
-  }
-  return strings;
-}
-
-function encodeStrings(strings) {
-  const parts = [];
-  let total = 0;
-  for (const text of strings) {
-    const bytes = encoder.encode(text);
-    const length = new Uint8Array(4);
-    new DataView(length.buffer).setUint32(0, bytes.length, true);
-    parts.push(length, bytes);
-    total += 4 + bytes.length;
-    if (total > MAX_OUTPUT_BYTES) {
-      throw new AnswerError(`the answer is larger than ${MAX_OUTPUT_BYTES} bytes`);
-    }
-  }
-  const whole = new Uint8Array(total);
-  let offset = 0;
-  for (const part of parts) {
-    whole.set(part, offset);
-    offset += part.length;
-  }
-  return whole;
-}
-
-function toTensor({ datatype, shape, size }, tail, offset) {
-  const [type, Values] = DATATYPES[datatype];
-  if (Values === null) {
-    const count = shape.reduce((product, length) => product * length, 1);
-    return new ort.Tensor(type, decodeStrings(new Uint8Array(tail, offset, size), count), shape);
-  }
-  // A copy where the offset is not a multiple of the element's size, as typed arrays demand.
-  const aligned = offset % Values.BYTES_PER_ELEMENT === 0;
-  const [buffer, start] = aligned ? [tail, offset] : [tail.slice(offset, offset + size), 0];
-  return new ort.Tensor(type, new Values(buffer, start, size / Values.BYTES_PER_ELEMENT), shape);
-}
-
-function fromTensor(name, tensor) {
-  const datatype = NAMES[tensor?.type];
-  if (datatype === undefined) {
-    throw new AnswerError(`the output ${name} is no tensor that can be answered`);
-  }
-  const { data } = tensor;
-  const bytes =
-    datatype === "BYTES"
-      ? encodeStrings(data)
-      : new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  return [{ name, datatype, shape: [...tensor.dims], size: bytes.byteLength }, bytes];
-}
-
 async function run({ inputs, outputs, tail }) {
   const feeds = Object.create(null);
   let offset = 0;
   for (const input of inputs) {
-    feeds[input.name] = toTensor(input, tail, offset);
+    feeds[input.name] = toTensor(ort, input, new Uint8Array(tail, offset, input.size));
     offset += input.size;
   }
   const results = await session.run(feeds, outputs);
@@ -157,7 +80,7 @@ async function run({ inputs, outputs, tail }) {
   const parts = [];
   let total = 0;
   for (const name of outputs) {
-    const [description, bytes] = fromTensor(name, results[name]);
+    const [description, bytes] = fromTensor(name, results[name], MAX_OUTPUT_BYTES);
     total += bytes.byteLength;
     if (total > MAX_OUTPUT_BYTES) {
       throw new AnswerError(`the answer is larger than ${MAX_OUTPUT_BYTES} bytes`);

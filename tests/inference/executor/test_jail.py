@@ -152,13 +152,14 @@ def test_a_launcher_whose_parent_is_gone_starts_nothing(spawner: Spawner) -> Non
     child.kill()
 
 
-def test_the_host_script_reads_nothing_but_its_own_folder() -> None:
+def test_the_host_script_reads_nothing_but_its_own_files() -> None:
     command = program().command()
     allowed = [word for word in command if word.startswith("--allow")]
     runtime = program().folder
     assert allowed == [
         f"--allow-fs-read={runtime}/*",
         f"--allow-fs-read={SCRIPT.parent}/*",
+        f"--allow-fs-read={ROOT}/assay/replay/tensors.mjs",
         "--allow-worker",
     ]
     assert SCRIPT.is_relative_to(ROOT / "inference" / "executor" / "portable")
