@@ -6,12 +6,13 @@ their own and use `describe` alone.
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, JsonResponse
+from django.conf import settings
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, JsonResponse, UnreadablePostError
 from rest_framework import exceptions
 from rest_framework.response import Response
 
@@ -20,7 +21,7 @@ from inference.errors import InferenceError
 from ledger.errors import LedgerError
 from registry.errors import RegistryError
 
-log = logging.getLogger(__name__)
+AWAY = (OperationalError, InterfaceError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +39,13 @@ class Problem:
         return {"error": {"code": self.code, "message": self.message, "detail": self.detail or {}}}
 
     def headers(self) -> dict[str, str]:
-        """Return the headers that go with it."""
-        return {} if self.retry_after_s is None else {"Retry-After": str(self.retry_after_s)}
+        """Return the headers that go with it. What is not there yet may be there in a moment."""
+        headers = {"Cache-Control": "no-store"}
+        if self.retry_after_s is not None:
+            headers["Retry-After"] = str(self.retry_after_s)
+        if self.status == 401:
+            headers["WWW-Authenticate"] = "Bearer"
+        return headers
 
 
 _DRF_CODES = {
@@ -69,7 +75,12 @@ def describe(error: Exception) -> Problem | None:
             retry_after_s=error.retry_after_s,
         )
     if isinstance(error, LedgerError):
-        return Problem(status=error.status, code=error.code, message=error.message)
+        return Problem(
+            status=error.status,
+            code=error.code,
+            message=error.message,
+            retry_after_s=1 if error.status == 503 else None,
+        )
     if isinstance(error, Http404):
         return Problem(status=404, code="not_found", message="There is nothing here.")
     if isinstance(error, PermissionDenied):
@@ -78,6 +89,19 @@ def describe(error: Exception) -> Problem | None:
         return _describe_drf(error)
     if isinstance(error, AssayError):
         return Problem(status=400, code="invalid_input", message=str(error))
+    return _describe_django(error)
+
+
+def _describe_django(error: Exception) -> Problem | None:
+    if isinstance(error, RequestDataTooBig):
+        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        message = f"The body is longer than {limit} bytes, the limit of this address."
+        return Problem(status=413, code="body_too_large", message=message)
+    if isinstance(error, SuspiciousOperation | UnreadablePostError):
+        return Problem(status=400, code="invalid_input", message="This request is not well-formed.")
+    if isinstance(error, AWAY):
+        message = "The database does not answer; try again in a moment."
+        return Problem(status=503, code="unavailable", message=message, retry_after_s=5)
     return None
 
 
@@ -86,6 +110,9 @@ def _describe_drf(error: exceptions.APIException) -> Problem:
     if isinstance(error, exceptions.ValidationError):
         message = "Some fields are missing or wrong; detail names them."
         return Problem(status=400, code=code, message=message, detail={"fields": error.detail})
+    if isinstance(error, exceptions.NotAuthenticated):
+        message = "Nobody is signed in, or the session has ended: sign in, or send an API token."
+        return Problem(status=401, code=code, message=message)
     return Problem(status=error.status_code, code=code, message=str(error.detail))
 
 
@@ -94,19 +121,9 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     problem = describe(error)
     if problem is None:
         return None
-    headers = problem.headers()
-    if problem.status == 401:
-        headers["WWW-Authenticate"] = "Bearer"
-    return Response(problem.body(), status=problem.status, headers=headers)
+    return Response(problem.body(), status=problem.status, headers=problem.headers())
 
 
 def json_problem(problem: Problem) -> JsonResponse:
     """Return the REST form of `problem` from a plain view."""
     return JsonResponse(problem.body(), status=problem.status, headers=problem.headers())
-
-
-def server_error(request: HttpRequest) -> JsonResponse:
-    """Answer a fault of ours without a word about its insides."""
-    return json_problem(
-        Problem(status=500, code="internal", message="Something broke on our side; it was noted.")
-    )

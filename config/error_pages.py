@@ -1,19 +1,20 @@
 """What went wrong, what is safe, what to do: errors as pages, or as JSON for who asks for no page.
 
-The plain paths and the REST API have forms of their own and never come here.
+The REST API and the plain paths get JSON, whatever their caller accepts.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
-from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.template.loader import render_to_string
 
-from config.api import Problem, describe, json_problem
+from config.api import AWAY, Problem, describe, json_problem
+from config.middleware import is_plain
 
 _WORDS = {
     400: ("That cannot be done with what was sent", "Correct it and send it again."),
@@ -24,13 +25,13 @@ _WORDS = {
     429: ("Too many requests", "Wait a little and try again."),
     503: ("Not available at the moment", "Try again in a moment."),
 }
-RETRY_S = 5
+_SECRET = re.compile("password|csrf|credential|code")
 _SAFE = "Nothing was changed. Whatever was acknowledged before is stored."
 
 
 def wants_page(request: HttpRequest) -> bool:
     """Tell whether the caller reads pages: browsers say so, programs do not."""
-    if request.path_info.startswith("/api/"):
+    if request.path_info.startswith("/api/") or is_plain(request.path_info):
         return False
     return "text/html" in request.headers.get("Accept", "")
 
@@ -67,22 +68,32 @@ class ErrorPagesMiddleware:
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """Answer; None leaves the error to the handlers below or to Django."""
-        if isinstance(error, OperationalError | InterfaceError):
-            return _unavailable(request)
+        if isinstance(error, AWAY) and wants_page(request):
+            return _bare(request, "503.html", 503)
         problem = describe(error)
         return None if problem is None else answer(request, problem)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer 400: what Django itself refuses."""
+    """Answer 400, or 413: what Django itself refuses."""
     message = "This request is not well-formed."
-    return answer(request, Problem(status=400, code="invalid_input", message=message))
+    problem = describe(exception)
+    return answer(request, problem or Problem(status=400, code="invalid_input", message=message))
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer 403."""
     message = "You may not do this."
     return answer(request, Problem(status=403, code="not_allowed", message=message))
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Answer a form without its token, and give back what was typed into it."""
+    if not wants_page(request):
+        message = "The CSRF token is missing or old."
+        return json_problem(Problem(status=403, code="not_allowed", message=message))
+    typed = [str(value) for name, value in request.POST.items() if not _SECRET.search(name)]
+    return _bare(request, "403_csrf.html", 403, typed=[value for value in typed if value.strip()])
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -99,16 +110,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
     return json_problem(Problem(status=500, code="internal", message=message))
 
 
-def _unavailable(request: HttpRequest) -> HttpResponse:
-    if wants_page(request):
-        return _bare(request, "503.html", 503)
-    message = "The database does not answer at the moment."
-    return json_problem(
-        Problem(status=503, code="unavailable", message=message, retry_after_s=RETRY_S)
-    )
-
-
-def _bare(request: HttpRequest, template: str, status: int) -> HttpResponse:
+def _bare(request: HttpRequest, template: str, status: int, **context: object) -> HttpResponse:
     """Render without a context processor: they ask the database, which may be what is broken."""
-    request_id = request.META.get("assay.request_id", "")
-    return HttpResponse(render_to_string(template, {"request_id": request_id}), status=status)
+    context["request_id"] = request.META.get("assay.request_id", "")
+    return HttpResponse(render_to_string(template, context), status=status)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
+
+_NOW = {"Cache-Control": "no-store"}
 
 
 @require_safe
 def live(request: HttpRequest) -> JsonResponse:
     """Answer 200 while this process runs."""
-    return JsonResponse({"live": True})
+    return JsonResponse({"live": True}, headers=_NOW)
 
 
 @require_safe
@@ -19,6 +21,6 @@ def ready(request: HttpRequest) -> JsonResponse:
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
-    except DatabaseError:
-        return JsonResponse({"ready": False, "database": False}, status=503)
-    return JsonResponse({"ready": True, "database": True})
+    except Error:
+        return JsonResponse({"ready": False, "database": False}, status=503, headers=_NOW)
+    return JsonResponse({"ready": True, "database": True}, headers=_NOW)

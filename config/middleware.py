@@ -13,13 +13,22 @@ from collections.abc import Callable
 
 from django.http import Http404, HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
-from django.urls import resolve
+from django.urls import ResolverMatch, resolve
 
-PLAIN = ("/v2", "/log/", "/.well-known/", "/healthz", "/readyz", "/runtimes/", "/sha256/")
+from config.api import AWAY, describe, json_problem
+
+# Whole words: `/v2ray/` is the page of an owner.
+_PLAIN = re.compile(r"/(?:(?:v2|healthz|readyz)(?:/|$)|(?:log|\.well-known|runtimes|sha256)/)")
+_BODILESS = (204, 304)  # their length is not that of what they stand for (RFC 9110, 8.6)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 log = logging.getLogger(__name__)
 
 Handler = Callable[[HttpRequest], HttpResponseBase]
+
+
+def is_plain(path: str) -> bool:
+    """Tell whether `path` is one that programs speak to."""
+    return _PLAIN.match(path) is not None
 
 
 class RequestIdMiddleware:
@@ -44,15 +53,30 @@ class PlainPathsMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if not request.path_info.startswith(PLAIN):
+        if not is_plain(request.path_info):
             return self.get_response(request)
         request.urlconf = "config.urls_plain"
         try:
             match = resolve(request.path_info, urlconf="config.urls_plain")
         except Http404:
-            return JsonResponse({"error": "no such address", "code": "not_found"}, status=404)
+            return JsonResponse(
+                {"error": "no such address", "code": "not_found"},
+                status=404,
+                headers={"Cache-Control": "no-store"},
+            )
         request.resolver_match = match
-        response: HttpResponseBase = match.func(request, *match.args, **match.kwargs)
-        if not response.streaming and not response.has_header("Content-Length"):
+        response = self._answer(request, match)
+        bodiless = response.streaming or response.status_code in _BODILESS
+        if not bodiless and not response.has_header("Content-Length"):
             response["Content-Length"] = str(len(response.content))  # type: ignore[attr-defined] # not streaming, so it has content
         return response
+
+    def _answer(self, request: HttpRequest, match: ResolverMatch) -> HttpResponseBase:
+        try:
+            answer: HttpResponseBase = match.func(request, *match.args, **match.kwargs)
+        except AWAY as error:
+            log.warning("%s was not answered: %s", request.path_info, error)
+            problem = describe(error)
+            assert problem is not None  # noqa: S101 (a database that is away is described)
+            return json_problem(problem)
+        return answer

@@ -41,6 +41,7 @@ if _SITE.scheme not in ("http", "https") or not _SITE.hostname:
 # The embedded servers have no passwords and no TLS: `manage.py up` refuses them for other sites.
 SITE_IS_LOCAL = _SITE.hostname in ("127.0.0.1", "localhost", "::1")
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", ("127.0.0.1", "localhost", "[::1]", _SITE.hostname))
+CSRF_FAILURE_VIEW = "config.error_pages.csrf_failure"
 # Behind a proxy that ends TLS, forms come from an origin that no request by itself shows.
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS", (SITE_URL,))
 

@@ -8,6 +8,12 @@ from config import health, wellknown
 
 _PINNED = ".well-known/assay/"
 
+# JSON for these addresses; what Django would answer itself is HTML.
+handler400 = "config.error_pages.bad_request"
+handler403 = "config.error_pages.permission_denied"
+handler404 = "config.error_pages.not_found"
+handler500 = "config.error_pages.server_error"
+
 urlpatterns = [
     path("v2", include("inference.oip.urls")),
     path("log/", include("ledger.urls_log")),

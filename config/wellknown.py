@@ -16,8 +16,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 from django.conf import settings
-from django.http import FileResponse, HttpRequest, HttpResponse, JsonResponse
+from django.http import (
+    FileResponse,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseNotModified,
+    JsonResponse,
+)
 from django.http.response import HttpResponseBase
+from django.utils.cache import get_conditional_response
 from django.views.decorators.http import require_safe
 
 from assay.canonical import canonical_json
@@ -148,11 +155,15 @@ def blob(request: HttpRequest, sha256: str) -> HttpResponseBase:
         stream = io.BytesIO(manifest) if manifest else _public(sha256)
     except RegistryError as error:
         return _problem(error)
-    response = FileResponse(stream, content_type="application/octet-stream", as_attachment=True)
-    response["Content-Security-Policy"] = "sandbox; default-src 'none'"
-    response["ETag"] = f'"{sha256}"'
-    response["Cache-Control"] = FOREVER
-    return response
+    headers = {"ETag": f'"{sha256}"', "Cache-Control": FOREVER}
+    known = get_conditional_response(request, etag=headers["ETag"])
+    if known is not None and known.status_code == 304:
+        stream.close()
+        return HttpResponseNotModified(headers=headers)
+    headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
+    return FileResponse(
+        stream, content_type="application/octet-stream", as_attachment=True, headers=headers
+    )
 
 
 def _public(sha256: str) -> BinaryIO:

@@ -315,6 +315,13 @@ class ExecutorClient:
             patience_s=request.deadline_s + request.slot_wait_s * 2 + _SLACK_S,
             caller=caller,
         )
+        try:
+            return self._result(answer)
+        except (FormatError, KeyError, TypeError, ValueError) as error:
+            raise ExecutorUnavailable(f"the executor's answer makes no sense: {error}") from error
+
+    @staticmethod
+    def _result(answer: Frame) -> InferResult:
         header = answer.header
         salts = header["salts"]
         return InferResult(

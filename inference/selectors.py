@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import uuid
 from dataclasses import dataclass
+from typing import BinaryIO
 
 from django.db.models import Q, QuerySet
 
@@ -66,7 +68,8 @@ def page(
         # An anonymous reader has no key, and NULL would find everybody else who had none.
         rows = rows.filter(caller_id=user.pk) if user and user.is_authenticated else rows.none()
     if model:
-        rows = rows.filter(model_name__iexact=model)
+        # A name that PostgreSQL cannot hold is nobody's.
+        rows = rows.none() if "\0" in model else rows.filter(model_name__iexact=model)
     if state:
         rows = rows.filter(state=state)
     before = _parse(cursor)
@@ -90,10 +93,15 @@ def tensor_bytes(row: Tensors) -> bytes:
     Raises:
         UnknownFileError: they are in the blob storage no more.
     """
-    if row.inline is not None:
-        return bytes(row.inline)
-    with blobs().open(row.sha256) as stream:
+    with open_tensors(row) as stream:
         return stream.read()
+
+
+def open_tensors(row: Tensors) -> BinaryIO:
+    """Return a stream of the `assay-tensors-v1` bytes of `row`; raises as `tensor_bytes`."""
+    if row.inline is not None:
+        return io.BytesIO(bytes(row.inline))
+    return blobs().open(row.sha256)
 
 
 def executor_keys() -> list[PublicKey]:

@@ -6,9 +6,16 @@ import uuid
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponseNotModified, JsonResponse
+from django.http import (
+    FileResponse,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseNotModified,
+    JsonResponse,
+)
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
-from django.utils.cache import patch_vary_headers
+from django.utils.cache import get_conditional_response, patch_vary_headers
 from django.views.decorators.http import require_http_methods, require_safe
 
 from inference import selectors, shown as shows
@@ -16,6 +23,7 @@ from inference.choices import TERMINAL
 from inference.errors import BadRequestError, InferenceError, UnknownExecutionError
 from inference.models import Execution, Tensors
 from inference.oip.parse import parse_json
+from inference.oip.views import caller_of
 from inference.services.plan import Wishes, find_target, make_plan, signature_of
 from inference.services.request import read_json_tensor
 from inference.services.run import Outcome, infer
@@ -23,6 +31,7 @@ from ledger import services as ledger
 from ledger.errors import LedgerError, NotIncludedError
 from registry.errors import RegistryError
 from registry.models import Release
+from registry.rights import Caller
 from registry.views.lines import verify_lines
 from registry.views.shown import shown
 
@@ -82,15 +91,24 @@ def _lines(row: Execution) -> dict[str, str]:
 def receipt(request: HttpRequest, execution: uuid.UUID) -> HttpResponse:
     """Return the receipt; `?wait=` seconds (at most 30) for the log to include it."""
     try:
-        row = _succeeded(selectors.find(execution, request.user))
+        row = _succeeded(selectors.find(execution, _reader(request)))
         _wait(request, row)
         data = ledger.receipt(int(row.entry_id or 0))
     except (InferenceError, LedgerError) as error:
         return _problem(error)
     response = HttpResponse(data, content_type=BUNDLE_TYPE)
     # A later checkpoint gives a better proof of the same entry.
-    response["Cache-Control"] = "no-cache"
+    response["Cache-Control"] = "private, no-cache"
     return response
+
+
+def _reader(request: HttpRequest) -> Caller:
+    """Return who reads: a program shows the token with which it runs models, a browser a cookie.
+
+    Raises:
+        AuthenticationFailed: the token is not valid.
+    """
+    return caller_of(request) or request.user
 
 
 def _wait(request: HttpRequest, row: Execution) -> None:
@@ -106,48 +124,54 @@ def _wait(request: HttpRequest, row: Execution) -> None:
 def statement(request: HttpRequest, execution: uuid.UUID) -> HttpResponse:
     """Return the signed statement in its compact form."""
     try:
-        row = _succeeded(selectors.find(execution, request.user))
+        row = _succeeded(selectors.find(execution, _reader(request)))
     except InferenceError as error:
         return _problem(error)
-    return HttpResponse(row.receipt, content_type="text/plain; charset=utf-8")
+    return HttpResponse(
+        row.receipt,
+        content_type="text/plain; charset=utf-8",
+        headers={"Cache-Control": "private, no-cache"},
+    )
 
 
 @require_safe
-def output_tensors(request: HttpRequest, execution: uuid.UUID) -> HttpResponse:
+def output_tensors(request: HttpRequest, execution: uuid.UUID) -> HttpResponseBase:
     """Return `output.tensors`: the bytes that the statement is about."""
     try:
-        row = _succeeded(selectors.find(execution, request.user))
+        row = _succeeded(selectors.find(execution, _reader(request)))
     except InferenceError as error:
         return _problem(error)
     return _tensors(request, row.output, "output.tensors")
 
 
 @require_safe
-def input_tensors(request: HttpRequest, execution: uuid.UUID) -> HttpResponse:
+def input_tensors(request: HttpRequest, execution: uuid.UUID) -> HttpResponseBase:
     """Return `input.tensors`: the bytes that were run."""
     try:
-        row = selectors.find(execution, request.user)
+        row = selectors.find(execution, _reader(request))
     except InferenceError as error:
         return _problem(error)
     return _tensors(request, row.input, "input.tensors")
 
 
-def _tensors(request: HttpRequest, row: Tensors | None, name: str) -> HttpResponse:
+def _tensors(request: HttpRequest, row: Tensors | None, name: str) -> HttpResponseBase:
     if row is None:
         return _problem(UnknownExecutionError("There are no such tensors."))
-    etag = f'"{row.sha256}"'
-    if request.headers.get("If-None-Match") == etag:
-        return HttpResponseNotModified(headers={"ETag": etag})
-    response = HttpResponse(
-        selectors.tensor_bytes(row),
-        content_type="application/octet-stream",
-        headers={
-            "ETag": etag,
-            "Cache-Control": "no-cache",
-            "Content-Disposition": f'attachment; filename="{name}"',
-        },
-    )
-    patch_vary_headers(response, ("Cookie",))
+    headers = {
+        "ETag": f'"{row.sha256}"',
+        # Whoever may not know of the model must not find it in a cache that others share.
+        "Cache-Control": "private, no-cache",
+    }
+    known = get_conditional_response(request, etag=headers["ETag"])
+    if known is not None and known.status_code == 304:
+        response: HttpResponseBase = HttpResponseNotModified(headers=headers)
+    else:
+        # Large sets leave as they lie in the blob storage, piece by piece.
+        stream = selectors.open_tensors(row)
+        response = FileResponse(stream, as_attachment=True, filename=name, headers=headers)
+        response["Content-Type"] = "application/octet-stream"
+        response["Content-Length"] = str(row.size)
+    patch_vary_headers(response, ("Cookie", "Authorization"))
     return response
 
 
@@ -161,7 +185,11 @@ def _succeeded(row: Execution) -> Execution:
 def _problem(error: InferenceError | LedgerError) -> JsonResponse:
     detail = getattr(error, "detail", {})
     body = {"error": {"code": error.code, "message": error.message, "detail": detail}}
-    return JsonResponse(body, status=error.status)
+    # A receipt that is not there yet will be: nobody may remember this.
+    headers = {"Cache-Control": "no-store"}
+    if error.status == 503 or isinstance(error, NotIncludedError):
+        headers["Retry-After"] = "1"
+    return JsonResponse(body, status=error.status, headers=headers)
 
 
 # ------------------------------------------------------------------ the Run tab

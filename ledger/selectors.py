@@ -95,7 +95,8 @@ def entries(wanted: Filter, before: int | None = None) -> QuerySet[Entry]:
     if wanted.kind:
         rows = rows.filter(kind=wanted.kind)
     if wanted.model:
-        rows = rows.filter(model=wanted.model)
+        # A name that PostgreSQL cannot hold is nobody's.
+        rows = rows.none() if "\0" in wanted.model else rows.filter(model=wanted.model)
     if wanted.digest:
         rows = rows.filter(about(wanted.digest))
     return rows.select_related("payload").order_by("-index")

@@ -79,7 +79,7 @@ class FolderStorage:
     def get(self, path: str) -> bytes:
         try:
             return (self._root / path).read_bytes()
-        except (FileNotFoundError, NotADirectoryError) as error:
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
             raise UnavailableError(f"the log holds no {path}") from error
 
     def room(self) -> int:

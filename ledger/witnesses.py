@@ -139,6 +139,7 @@ def collect(
 def _result(future: Future[Cosigned], request: Request) -> Cosigned | None:
     try:
         return future.result(timeout=0)
-    except (AssayError, HTTPException, OSError) as error:  # TimeoutError is an OSError
+    # TimeoutError is an OSError; a ValueError is a policy's address that is none.
+    except (AssayError, HTTPException, OSError, ValueError) as error:
         log.warning("witness %s did not cosign: %s", request.vkey.name, error)
         return None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
-from allauth.mfa.admin import AuthenticatorAdmin as StockAuthenticatorAdmin
 from allauth.mfa.models import Authenticator
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as StockUserAdmin
@@ -65,7 +65,7 @@ class ModelAdmin(ReadOnly):
     """Models."""
 
     list_display = ("__str__", "visibility", "head", "created_at")
-    list_select_related = ("owner",)
+    list_select_related = ("owner", "head")
     list_filter = ("visibility",)
     search_fields = ("name", "owner__name")
 
@@ -85,7 +85,7 @@ class ReleaseAdmin(ReadOnly):
     """Releases."""
 
     list_display = ("__str__", "revision", "key", "author", "created_at", "yanked_at")
-    list_select_related = ("model__owner", "author")
+    list_select_related = ("model__owner", "author", "revision", "key")
     search_fields = ("version", "model__name", "key__fingerprint")
 
 
@@ -149,7 +149,7 @@ class AuditEventAdmin(ReadOnly):
 
 # ------------------------------------------------------------------ accounts
 
-# The imports above registered the stock classes.
+import_module("allauth.mfa.admin")  # registers the stock class, as the import of auth's above did
 admin.site.unregister([User, Authenticator])
 
 
@@ -164,13 +164,12 @@ class UserAdmin(StockUserAdmin[User]):
 
 
 @admin.register(Authenticator)
-class AuthenticatorAdmin(StockAuthenticatorAdmin):
+class AuthenticatorAdmin(ReadOnly):
     """Second factors: a lost one may be removed; their secrets are nobody's business."""
 
-    fields = ("user", "type", "created_at", "last_used_at")
+    list_display = fields = ("user", "type", "created_at", "last_used_at")
+    list_select_related = ("user",)
+    list_filter = ("type",)
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Row | None = None) -> bool:
-        return False
+    def has_delete_permission(self, request: HttpRequest, obj: Row | None = None) -> bool:
+        return admin.ModelAdmin.has_delete_permission(self, request, obj)

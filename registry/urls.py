@@ -50,6 +50,7 @@ urlpatterns = [
     path("settings/tokens/", account.tokens, name="settings-tokens"),
     path("settings/tokens/<str:digest>/delete/", account.delete_token, name="delete-token"),
     path("me/uploads/", account.my_uploads, name="my-uploads"),
+    path("me/uploads/<uuid:upload_id>/discard/", account.discard_upload, name="discard-upload"),
     path("me/models/", catalogue.my_models, name="my-models"),
     path("<str:owner>/", catalogue.owner, name="owner"),
     path("<str:owner>/<str:name>/", model.short, name="model-short"),

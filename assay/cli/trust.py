@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -136,6 +137,9 @@ def init(
         output.line(f"  quorum   {policy.quorum}")
         for key in keys.keys:
             output.line(f"  key      {key.key.fingerprint}  {key.role} {key.owner}")
+        origin = root.logs[0].origin
+        if urlsplit(base).hostname != origin:
+            output.line(f"This address is not {origin}: be sure that it may speak for that log.")
         output.line("Compare them with another source before you rely on them.")
 
 

@@ -275,7 +275,9 @@ def serve(
     log: Annotated[list[str], typer.Option(help="vkey of a log to cosign; repeat for more.")],
     name: Annotated[str, typer.Option(help="Key name of the witness, as example.net/w1.")],
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 0,
+    port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 takes a free one.")
+    ] = 0,
 ) -> None:
     """Cosign checkpoints that extend what this witness has seen, until SIGTERM."""
     try:

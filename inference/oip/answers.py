@@ -10,6 +10,7 @@ import functools
 import logging
 from collections.abc import Callable
 
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from rest_framework.exceptions import AuthenticationFailed
 
@@ -28,6 +29,7 @@ def error_response(
     """Return an error in the protocol's form."""
     response = JsonResponse({"error": message, "code": code}, status=status, headers=headers)
     response["Content-Length"] = str(len(response.content))
+    response["Cache-Control"] = "no-store"
     return response
 
 
@@ -46,6 +48,10 @@ def describe(error: Exception) -> JsonResponse:
             return error_response(401, "not_authenticated", str(error.detail), headers)
         case AssayError():
             return error_response(400, "bad_request", str(error))
+        case OperationalError() | InterfaceError():
+            log.warning("a /v2 view was not answered: %s", error)
+            words = "The database does not answer; try again in a moment."
+            return error_response(503, "unavailable", words, {"Retry-After": "5"})
     log.error("a /v2 view failed", exc_info=error)
     return error_response(500, "internal", "Something broke on our side; it was noted.")
 

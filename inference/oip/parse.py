@@ -21,7 +21,12 @@ from inference.services.request import Declared, Given, raw_input, read_header
 
 MAX_DEPTH = 100
 MAX_ID_BYTES = 256
-_STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
+# A string without an end takes all that is left, or looking for its end would be done once for each
+# quotation mark in it.
+_STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_MAX_MICROS = 10**12  # eleven days; the server's own limit is far below
+_TEXT = json.JSONEncoder(ensure_ascii=False)
 _STATEFUL = ("sequence_id", "sequence_start", "sequence_end")
 _SHARED = "shared_memory_"
 
@@ -81,16 +86,23 @@ def parse_json(data: bytes) -> Any:
     """Parse one JSON text of strangers: UTF-8, at most 100 deep, no key twice, numbers only.
 
     Raises:
-        BadRequestError: anything else. The words NaN and Infinity are no JSON numbers.
+        BadRequestError: anything else. The words NaN and Infinity are no JSON numbers; half of a
+            surrogate pair is no text, and no answer and no row could repeat it.
     """
     if data.count(b"[") + data.count(b"{") > MAX_DEPTH:
         _check_depth(data)
     try:
-        return json.loads(
+        value = json.loads(
             data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant
         )
+        if _SURROGATE.search(data):
+            _TEXT.encode(value).encode("utf-8")
+    except UnicodeEncodeError as error:
+        words = "The request is not JSON: half of a surrogate pair is no text."
+        raise BadRequestError(words) from error
     except (ValueError, RecursionError) as error:
         raise BadRequestError(f"The request is not JSON: {error}") from error
+    return value
 
 
 def _check_depth(data: bytes) -> None:
@@ -121,10 +133,7 @@ def _request_id(value: object) -> str:
         return ""
     if not isinstance(value, str):
         raise BadRequestError("The id is not a string.")
-    try:
-        length = len(value.encode("utf-8"))
-    except UnicodeEncodeError as error:
-        raise BadRequestError("The id holds half of a surrogate pair.") from error
+    length = len(value.encode("utf-8"))
     if length > MAX_ID_BYTES:
         raise BadRequestError(f"The id has {length} bytes; at most {MAX_ID_BYTES} are taken.")
     return value
@@ -221,7 +230,7 @@ def _natural(parameters: dict[str, Any], key: str) -> int:
 
 def _timeout(parameters: dict[str, Any]) -> float | None:
     micros = _natural(parameters, "timeout")
-    return micros / 1e6 if micros else None
+    return min(micros, _MAX_MICROS) / 1e6 if micros else None
 
 
 def _refuse_stateful(parameters: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ from inference.errors import (
     ModelFailedError,
     NotRunnableError,
 )
+from inference.executor.protocol import MAX_BLOB_BYTES
 from inference.models import Execution
 from inference.selectors import executor_keys
 from inference.services.finish import Success
@@ -76,8 +78,15 @@ def read_blob(sha256: str) -> bytes:
 
     Raises:
         UnknownFileError: it is not stored.
+        NotRunnableError: it is larger than an executor takes; nothing of it was read.
     """
     with blobs().open(sha256) as stream:
+        size = stream.seek(0, os.SEEK_END)
+        if size > MAX_BLOB_BYTES:
+            raise NotRunnableError(
+                f"A file of {size} bytes: an executor takes at most {MAX_BLOB_BYTES}."
+            )
+        stream.seek(0)
         return stream.read()
 
 

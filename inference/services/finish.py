@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import F, Value
 from django.db.models.functions import Least, Now
 from django.utils import timezone
@@ -62,20 +62,30 @@ def insert_succeeded(execution: Execution, input_set: Stored, success: Success) 
 
 
 def finish(execution: Execution, lease: uuid.UUID, success: Success) -> None:
-    """Write the outcome of a claimed execution.
+    """Write the outcome of a claimed execution. A COMMIT without an answer is looked up.
 
     Raises:
         LeaseLostError: another lease owns the outcome.
         LedgerError: the log takes no entry; nothing is written.
     """
-    with transaction.atomic():
-        save(success.output)
-        _end(
-            execution,
-            lease,
-            state=ExecutionState.SUCCEEDED,
-            **_outcome(success, execution.model_name),
-        )
+    try:
+        with transaction.atomic():
+            save(success.output)
+            _end(
+                execution,
+                lease,
+                state=ExecutionState.SUCCEEDED,
+                **_outcome(success, execution.model_name),
+            )
+    except (OperationalError, InterfaceError):
+        if connection.in_atomic_block or not _won(execution, lease):
+            raise
+
+
+def _won(execution: Execution, lease: uuid.UUID) -> bool:
+    """Tell whether the row says that this lease wrote the outcome."""
+    mine = Execution.objects.filter(pk=execution.pk, lease=lease)
+    return mine.filter(state=ExecutionState.SUCCEEDED).exists()
 
 
 def _outcome(success: Success, model: str) -> dict[str, Any]:
@@ -99,10 +109,15 @@ def insert_failed(
     with transaction.atomic():
         save(input_set)
         execution.state = state
-        execution.error_code, execution.error_message = code[:_ERROR_CODE], message[:_ERROR_TEXT]
+        execution.error_code, execution.error_message = code[:_ERROR_CODE], _kept(message)
         execution.finished_at = timezone.now()
         execution.attempts = 1
         execution.save(force_insert=True)
+
+
+def _kept(message: str) -> str:
+    """Return a runtime's words, which may quote a hostile model, as a row can keep them."""
+    return message[:_ERROR_TEXT].replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def fail(
@@ -120,7 +135,7 @@ def fail(
         LeaseLostError: another lease owns the outcome.
     """
     key = {"idempotency_key": None} if release_key else {}
-    text = {"error_code": code[:_ERROR_CODE], "error_message": message[:_ERROR_TEXT]}
+    text = {"error_code": code[:_ERROR_CODE], "error_message": _kept(message)}
     _end(execution, lease, state=state, **text, **key)
 
 

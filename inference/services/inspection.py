@@ -12,12 +12,20 @@ import logging
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from django.db import connection
+from django.db import DataError, connection
 
 from assay.digests import sha256
-from inference.client import ExecutorError, ExecutorUnavailable, RevisionFile
+from inference.client import (
+    ExecutorError,
+    ExecutorUnavailable,
+    Finding,
+    Inspection,
+    RevisionFile,
+)
+from inference.errors import NotRunnableError
 from inference.services.asking import executor, read_blob
 from registry.choices import RevisionState
+from registry.errors import UnknownFileError
 from registry.models import Revision
 from registry.selectors import files
 from registry.services.revisions import record_inspection
@@ -37,9 +45,10 @@ def inspect_pending() -> int:
             try:
                 done += inspect(revision_id)
             except ExecutorUnavailable as error:
-                log.warning("inspections wait: %s", error)
-                return done
-            except ExecutorError as error:
+                log.warning("inspections wait at revision %s: %s", revision_id, error)
+                if isinstance(error.__cause__, OSError):  # nobody listens
+                    return done
+            except (DataError, ExecutorError, UnknownFileError) as error:
                 log.warning("revision %s was not inspected: %s", revision_id, error)
     return done
 
@@ -47,24 +56,47 @@ def inspect_pending() -> int:
 def inspect(revision_id: str) -> bool:
     """Inspect one revision; False when it has its report already.
 
+    What is too large for any executor fails: else it would be read and sent again for ever.
+
     Raises:
-        ExecutorError, ExecutorUnavailable: it waits on.
+        ExecutorError, ExecutorUnavailable, UnknownFileError: it waits on.
     """
     revision = Revision.objects.get(pk=revision_id)
     if revision.state != RevisionState.PENDING:
         return False
     listed = {file.path: file.blob for file in files(revision)}
-    inspected = executor().inspect(
-        read_blob(listed[revision.graph_path].sha256),
-        graph=revision.graph_path,
-        files=[
-            RevisionFile(name=path, size=blob.size, sha256=blob.sha256)
-            for path, blob in listed.items()
-        ],
-        read_blob=read_blob,
-    )
+    try:
+        inspected = executor().inspect(
+            read_blob(listed[revision.graph_path].sha256),
+            graph=revision.graph_path,
+            files=[
+                RevisionFile(name=path, size=blob.size, sha256=blob.sha256)
+                for path, blob in listed.items()
+            ],
+            read_blob=read_blob,
+        )
+    except NotRunnableError as error:
+        inspected = _refused("too_large", revision.graph_path, error.message)
+    if _has_nul(asdict(inspected)):
+        # PostgreSQL keeps no such text, and the portable runtime would cut it there.
+        words = "a name or text in the graph holds a NUL: name it otherwise"
+        inspected = _refused("nul", revision.graph_path, words)
     record_inspection(revision_id, asdict(inspected))
     return True
+
+
+def _has_nul(value: object) -> bool:
+    if isinstance(value, dict):
+        return any(_has_nul(item) for pair in value.items() for item in pair)
+    if isinstance(value, list | tuple):
+        return any(map(_has_nul, value))
+    return isinstance(value, str) and "\0" in value
+
+
+def _refused(code: str, place: str, words: str) -> Inspection:
+    """Return the report on what fails before or after the executor has looked at it."""
+    finding = Finding(code=code, place=place, remedy=words, level="failed")
+    return Inspection(verdict="failed", findings=(finding,), facts=None, trial=None)
 
 
 @contextlib.contextmanager

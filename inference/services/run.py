@@ -15,11 +15,12 @@ from __future__ import annotations
 
 import time
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import NoReturn
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
 from assay.tensors import Tensor, decode_tensors
@@ -81,11 +82,14 @@ def _run_fresh(plan: Plan) -> Outcome:
 def _run_keyed(plan: Plan) -> Outcome:
     until = time.monotonic() + _seconds_left(plan.execution)
     while True:
-        lease = _open(plan)
-        if lease is not None:
-            return _run_leased(plan, lease)
+        # Looking comes before writing: who waits asks often, and an INSERT is refused at a price.
         earlier = find_earlier(plan)
-        if earlier is not None and earlier.state in TERMINAL:
+        if earlier is None:
+            lease = _open(plan)
+            if lease is not None:
+                return _run_leased(plan, lease)
+            continue
+        if earlier.state in TERMINAL:
             return outcome_of(earlier)
         if time.monotonic() >= until:
             raise StillRunningError("The execution that this key started has not ended.")
@@ -146,12 +150,15 @@ def _run_leased(plan: Plan, lease: uuid.UUID) -> Outcome:
     except LeaseLostError as error:
         raise StillRunningError("The execution was taken over; ask again.") from error
     except (ModelFailedError, DeadlineError) as error:
-        fail(execution, lease, _end_of(error), error.code, error.message)
+        with suppress(LeaseLostError):
+            fail(execution, lease, _end_of(error), error.code, error.message)
         raise
     except Exception as error:
         code = getattr(error, "code", "internal")
         words = getattr(error, "message", "The server failed.")
-        fail(execution, lease, ExecutionState.FAILED, code, words, release_key=True)
+        # When the lease is lost, or the database is away, the sweeper ends the row.
+        with suppress(LeaseLostError, OperationalError, InterfaceError):
+            fail(execution, lease, ExecutionState.FAILED, code, words, release_key=True)
         raise
     found = Execution.objects.select_related("revision__release", "revision__model__owner")
     return Outcome(execution=found.get(pk=execution.pk), outputs=answer.outputs)

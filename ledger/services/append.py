@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from django.db import IntegrityError, connection, transaction
 
+from assay import statements
 from assay.dsse import Envelope, PublicKey, rekor_body, verify_envelope
 from assay.errors import FormatError, VerificationError
 from assay.limits import LIMITS
@@ -68,11 +69,20 @@ def append(envelope: Envelope, key: PublicKey, statement: Statement, *, model: s
     entry = _insert(log, envelope, key, kind, model)
     Subject.objects.bulk_create(
         # A search index, not evidence: a foreign name may be cut.
-        Subject(entry=entry, name=subject.name[:SUBJECT_NAME], sha256=subject.sha256)
-        for subject in statement.subjects
-        if subject.sha256
+        Subject(entry=entry, name=shown_name(subject), sha256=subject.sha256)
+        for subject in searchable(statement)
     )
     return entry.pk
+
+
+def searchable(statement: Statement) -> list[statements.Subject]:
+    """Return the subjects by which an entry is found: those that have a SHA-256."""
+    return [subject for subject in statement.subjects if subject.sha256]
+
+
+def shown_name(subject: statements.Subject) -> str:
+    """Return a subject's name as a row can keep it: cut, and without NULs."""
+    return subject.name[:SUBJECT_NAME].replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _check(envelope: Envelope, key: PublicKey, statement: Statement) -> Kind:

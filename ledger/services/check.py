@@ -6,6 +6,7 @@ must be there byte for byte, and give the signed root through the readers' code 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 from django.db.models import Max
@@ -17,6 +18,7 @@ from assay.errors import AssayError
 from assay.merkle import leaf_hash, root_from
 from assay.note import VKey, open_note, parse_note
 from assay.policy import TlogPolicy
+from assay.statements import Statement, parse_statement
 from ledger import growth, reader
 from ledger.errors import LogDamagedError
 from ledger.growth import Edge
@@ -24,6 +26,7 @@ from ledger.models import Checkpoint, Entry, Log
 from ledger.policy import witness_policy
 from ledger.publication import full_note
 from ledger.selectors import current_log
+from ledger.services.append import KINDS, searchable, shown_name
 from ledger.services.receipts import body_of, envelope_of
 from ledger.storage import CHECKPOINT, LogStorage, log_storage
 
@@ -49,7 +52,7 @@ def check_log(on_progress: OnProgress) -> int:
         _check_checkpoint(log, storage, policy, checkpoint, edge)
         on_progress(edge.size, log.size)
     _check_head(log, checkpoint)
-    _check_published(log, storage)
+    _check_published(log, storage, policy)
     return log.size
 
 
@@ -68,7 +71,7 @@ def _check_files(log: Log, storage: LogStorage, edge: Edge, size: int) -> Edge:
 
 def _entries(log: Log, start: int, end: int) -> Iterator[Entry]:
     rows = log.entries.filter(index__gte=start, index__lt=end).order_by("index")
-    return rows.select_related("payload").iterator(chunk_size=CHUNK)
+    return rows.select_related("payload").prefetch_related("subjects").iterator(chunk_size=CHUNK)
 
 
 def _check_entry(entry: Entry) -> bytes:
@@ -84,9 +87,20 @@ def _check_entry(entry: Entry) -> bytes:
     try:
         key = load_public_key(bytes(entry.public_key))
         verify_envelope(envelope, key)
+        statement = parse_statement(envelope.payload)
     except AssayError as error:
         raise LogDamagedError(f"{name}: {error}.") from error
+    _check_index(name, entry, statement)
     return body
+
+
+def _check_index(name: str, entry: Entry, statement: Statement) -> None:
+    """Check what entries are found by: one that nobody finds is as good as hidden."""
+    if KINDS.get(statement.predicate_type) != entry.kind:
+        raise LogDamagedError(f"{name}: the kind is another one than the statement's.")
+    said = Counter((shown_name(item), item.sha256) for item in searchable(statement))
+    if Counter((row.name, row.sha256) for row in entry.subjects.all()) != said:
+        raise LogDamagedError(f"{name}: the subjects are others than the statement's.")
 
 
 def _check_checkpoint(
@@ -94,11 +108,10 @@ def _check_checkpoint(
 ) -> None:
     """Check a signed tree head: signatures, text, and the root through the readers' code."""
     name = f"Checkpoint {checkpoint.size}"
-    witnesses = policy.witnesses.values() if policy else ()
     try:
         note = full_note(checkpoint)
         open_note(bytes(checkpoint.note), [VKey.parse(log.vkey)])
-        open_note(note, [VKey.parse(log.vkey), *(key.vkey for key in witnesses)])
+        open_note(note, _known_keys(log, policy))
         signed = parse_checkpoint(parse_note(note).text)
         root = root_from(checkpoint.size, reader.tree(storage, checkpoint.size))
     except AssayError as error:
@@ -108,6 +121,11 @@ def _check_checkpoint(
         raise LogDamagedError(f"{name}: the note says another tree than the row.")
     if not root == edge.root == signed.root:
         raise LogDamagedError(f"{name}: the entries give another root.")
+
+
+def _known_keys(log: Log, policy: TlogPolicy | None) -> list[VKey]:
+    witnesses = policy.witnesses.values() if policy else ()
+    return [VKey.parse(log.vkey), *(key.vkey for key in witnesses)]
 
 
 def _check_head(log: Log, newest: Checkpoint | None) -> None:
@@ -123,13 +141,18 @@ def _check_head(log: Log, newest: Checkpoint | None) -> None:
         raise LogDamagedError("The head is behind the newest checkpoint.")
 
 
-def _check_published(log: Log, storage: LogStorage) -> None:
-    """Check that the page shows a checkpoint that was signed, and none that is outdated."""
+def _check_published(log: Log, storage: LogStorage, policy: TlogPolicy | None) -> None:
+    """Check that the page shows a checkpoint that was signed, and none that is outdated.
+
+    One wrong cosignature is enough for a stranger to refuse the whole note.
+    """
     newest = log.checkpoints.filter(published_at__isnull=False).order_by("-size").first()
     if newest is None:
         return
     try:
-        text = open_note(storage.get(CHECKPOINT), [VKey.parse(log.vkey)]).text
+        page = storage.get(CHECKPOINT)
+        open_note(page, [VKey.parse(log.vkey)])
+        text = open_note(page, _known_keys(log, policy)).text
         size = parse_checkpoint(text).size
     except AssayError as error:
         raise LogDamagedError(f"The published checkpoint: {error}.") from error

@@ -71,4 +71,10 @@ def _answer(request: HttpRequest, data: bytes, content_type: str, caching: str) 
 
 
 def _not_found() -> HttpResponse:
-    return HttpResponse("no such resource\n", status=404, content_type="text/plain; charset=utf-8")
+    # A tile or an envelope that is not there yet will be: nobody may remember this.
+    return HttpResponse(
+        "no such resource\n",
+        status=404,
+        content_type="text/plain; charset=utf-8",
+        headers={"Cache-Control": "no-store"},
+    )

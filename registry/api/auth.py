@@ -18,13 +18,19 @@ if TYPE_CHECKING:
     from rest_framework.views import APIView
 
 
+_REFUSED = "This token is unknown, expired or deleted: make another one under Settings, API tokens."
+
+
 class TokenAuthentication(KnoxTokenAuthentication):
     """knox's check, and the time of the last use (to the minute, to spare writes)."""
 
     def authenticate_credentials(self, token: bytes) -> tuple[Any, Any]:
         if not token.isascii():  # knox would fail on what is not UTF-8
-            raise AuthenticationFailed("Invalid token.")
-        user, row = super().authenticate_credentials(token)
+            raise AuthenticationFailed(_REFUSED)
+        try:
+            user, row = super().authenticate_credentials(token)
+        except AuthenticationFailed as error:
+            raise AuthenticationFailed(_REFUSED) from error
         now = timezone.now()
         if row.last_used_at is None or (now - row.last_used_at).total_seconds() > 60:
             ApiToken.objects.filter(pk=row.pk).update(last_used_at=now)

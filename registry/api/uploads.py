@@ -32,10 +32,14 @@ class Uploads(AccountView):
 
 
 class Upload(AccountView):
-    """What is missing, and how it ended."""
+    """What is missing, and how it ended; or discard it."""
 
     def get(self, request: Request, upload_id: UUID) -> Response:
         return Response(shapes.upload(uploads.find(account(request), upload_id)))
+
+    def delete(self, request: Request, upload_id: UUID) -> Response:
+        uploads.discard(account(request), upload_id)
+        return Response(status=204)
 
 
 class Part(AccountView):

@@ -11,6 +11,9 @@
 6. COMMIT POINT: the ledger entries, release, claims and audit row, in one transaction.
 
 A crash before the commit leaves nothing of it; after it, the sequencer finds the pending entries.
+
+A private model may be released. Its statements are then as public as any: the ledger knows no
+private entry, and nobody can take one back. The page where they are signed says so before.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import QuerySet, Sum
 from django.utils import timezone
 
@@ -90,6 +90,7 @@ def declare(
 
 
 _UNFINISHED = (UploadState.OPEN, UploadState.JOINING)
+_DISCARDABLE = (UploadState.OPEN, UploadState.FAILED)
 
 
 def _check_declaration(size: int, sha256: str, part_size: int | None) -> int:
@@ -128,6 +129,7 @@ def _check_quota(user: AbstractBaseUser, size: int) -> None:
             size=size,
             used=used,
             quota=settings.OWNER_QUOTA_BYTES,
+            remedy="Discard uploads that are not finished: they count, see /me/uploads/.",
         )
 
 
@@ -137,6 +139,21 @@ def find(user: AbstractBaseUser, upload_id: UUID) -> Upload:
     if upload is None:
         raise UnknownUploadError("You have no such upload.", id=str(upload_id))
     return upload
+
+
+def discard(user: AbstractBaseUser, upload_id: UUID) -> None:
+    """Forget an upload that is not stored, and its parts: it counts against the quota no more.
+
+    Raises:
+        UnknownUploadError: the caller has no such upload.
+        ConflictError: its parts are being joined, or the content is stored.
+    """
+    with transaction.atomic():
+        upload = find(user, upload_id)
+        gone, _ = Upload.objects.filter(pk=upload.pk, state__in=_DISCARDABLE).delete()
+        if not gone:
+            raise ConflictError("This upload cannot be discarded any more.", state=upload.state)
+        transaction.on_commit(lambda: shutil.rmtree(_folder(upload), ignore_errors=True))
 
 
 def part_count(upload: Upload) -> int:
@@ -170,6 +187,7 @@ def put_part(upload: Upload, number: int, chunks: Iterable[bytes], sha256: str) 
         ConflictError: the upload takes no parts any more.
         InvalidInputError: no such part, or more or fewer bytes than it has.
         DigestMismatchError: other bytes than were announced; the detail has both digests.
+        UnknownUploadError: the upload was discarded meanwhile.
     """
     size = part_size(upload, number)
     if upload.state != UploadState.OPEN:
@@ -184,9 +202,12 @@ def put_part(upload: Upload, number: int, chunks: Iterable[bytes], sha256: str) 
             temporary.file.write(chunk)
         _check_part(number, size, written, sha256, found.hexdigest())
         temporary.rename(_folder(upload) / str(number))
-    UploadPart.objects.update_or_create(
-        upload=upload, number=number, defaults={"size": size, "sha256": sha256}
-    )
+    try:
+        UploadPart.objects.update_or_create(
+            upload=upload, number=number, defaults={"size": size, "sha256": sha256}
+        )
+    except IntegrityError:  # the upload was discarded while the part came; the sweeper clears up
+        raise UnknownUploadError("This upload was discarded.", id=str(upload.pk)) from None
     Upload.objects.filter(pk=upload.pk).update(touched_at=timezone.now())
 
 

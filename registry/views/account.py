@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db.models import Count
@@ -26,7 +28,7 @@ MAX_UPLOADS = 100
 def keys(request: HttpRequest) -> HttpResponse:
     """Show the registered keys; those of this browser are its own to show."""
     owner = own_owner(request)
-    own = selectors.published_keys().filter(owner=owner) if owner else []
+    own = selectors.published_keys().filter(owner=owner).select_related("backup") if owner else []
     return render(request, "settings/keys.html", {"owner": owner, "keys": own})
 
 
@@ -60,6 +62,19 @@ def delete_token(request: HttpRequest, digest: str) -> HttpResponse:
     if token_services.revoke(signed_in(request), digest):
         messages.success(request, "The token is deleted. Programs that used it are out.")
     return redirect("/settings/tokens/")
+
+
+@login_required
+@require_POST
+def discard_upload(request: HttpRequest, upload_id: UUID) -> HttpResponse:
+    """Discard one of the reader's uploads."""
+    try:
+        upload_services.discard(signed_in(request), upload_id)
+    except RegistryError as error:
+        messages.error(request, error.message)
+    else:
+        messages.success(request, "The upload is discarded.")
+    return redirect("/me/uploads/")
 
 
 @login_required

@@ -37,7 +37,8 @@ _BUNDLES = {
 def file(request: HttpRequest, owner: str, name: str, revision: str, path: str) -> HttpResponseBase:
     """Answer a file of a revision, whole or the one range that was asked for (RFC 9110, 14)."""
     model = selectors.find_model(f"{owner}/{name}", request.user)
-    found = selectors.file_of(selectors.find_revision(model, revision, request.user), path)
+    whole = selectors.find_revision(model, revision, request.user)
+    found = selectors.file_of(whole, path)
     etag = f'"{found.blob_id}"'
     unchanged = get_conditional_response(request, etag=etag)
     if unchanged is not None:
@@ -46,7 +47,8 @@ def file(request: HttpRequest, owner: str, name: str, revision: str, path: str) 
     response = _unsatisfied(found.blob.size) if span is None else _stream(request, found, span)
     response["ETag"] = etag
     response["Accept-Ranges"] = "bytes"
-    public = model.visibility == Visibility.PUBLIC
+    # What has not passed its inspection is its owner's alone: no shared cache may keep it.
+    public = model.visibility == Visibility.PUBLIC and whole.state in selectors.INSPECTED
     response["Cache-Control"] = FOREVER if public else "private, no-cache"
     return response
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -11,7 +12,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from registry import selectors
 from registry.choices import RevisionState
-from registry.errors import RegistryError
+from registry.errors import ConflictError, RegistryError
 from registry.forms import CardForm, NewModelForm
 from registry.models import Model, Revision
 from registry.rights import need_write
@@ -43,7 +44,6 @@ def _render(request: HttpRequest, template: str, status: int = 200, **context: A
 def start(request: HttpRequest) -> HttpResponse:
     """Make a model, or choose one of one's own."""
     form = NewModelForm(request.POST or None)
-    problem = None
     if form.is_valid():
         try:
             model = models.create(
@@ -52,18 +52,16 @@ def start(request: HttpRequest) -> HttpResponse:
                 visibility=form.cleaned_data["visibility"],
             )
         except RegistryError as error:
-            problem = error
+            form.add_error("name", error.message)
         else:
             return redirect(f"/publish/{model.full_name}/")
     owner = own_owner(request)
     own = Model.objects.filter(owner=owner).select_related("owner").order_by("-updated_at")
-    failed = problem is not None or bool(form.errors)
     return _render(
         request,
         "publish/start.html",
-        status=400 if failed else 200,
+        status=400 if form.errors else 200,
         form=form,
-        problem=problem,
         owner=owner,
         models=own[: selectors.PAGE] if owner else [],
     )
@@ -106,6 +104,7 @@ def _revision_page(
         card=text if typed is None else typed,
         card_is_template=not card,
         problem=problem,
+        newest=found.model.head_id if isinstance(problem, ConflictError) else None,
         warnings=_warnings(card),
         released=release,
         may_sign=bool(card) and inspected and release is None and problem is None,
@@ -132,12 +131,17 @@ def inspection(request: HttpRequest, owner: str, name: str, revision: str) -> Ht
     return response
 
 
-@login_required
 @require_POST
 def save_card(request: HttpRequest, owner: str, name: str, revision: str) -> HttpResponse:
-    """Store the card as it was typed, in a new revision when it differs."""
-    found = _own_revision(request, owner, name, revision)
+    """Store the card as it was typed, in a new revision when it differs.
+
+    Who was signed out meanwhile gets the text back: a redirect would lose it.
+    """
     typed = request.POST.get("card", "")
+    if not request.user.is_authenticated:
+        context = {"typed": [typed], "back": request.path_info.removesuffix("card/")}
+        return render(request, "publish/signed_out.html", context, status=403)
+    found = _own_revision(request, owner, name, revision)
     form = CardForm(request.POST)
     if not form.is_valid():
         text = " ".join(str(error) for error in form.errors.get("card", []))
@@ -146,6 +150,10 @@ def save_card(request: HttpRequest, owner: str, name: str, revision: str) -> Htt
         saved = card_edit.save(signed_in(request), found, form.cleaned_data["card"])
     except RegistryError as error:
         return _revision_page(request, found, typed=typed, problem=error)
+    if saved.pk == found.pk:
+        messages.info(request, "Nothing was changed: this is the card that was stored before.")
+    else:
+        messages.success(request, "The card is saved, in a new revision.")
     return redirect(f"/publish/{saved.model.full_name}/{saved.pk}/")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from registry.rights import may_write
 from registry.services import cards
 
 _SCROLLED = '<div class="scrolled" tabindex="0" role="group" aria-label="Table"><table>'
+_HEADING = re.compile(r"(</?h)([1-5])(?=[ >])")
 _NOTHING: dict[str, Any] = {}
 
 
@@ -63,9 +65,13 @@ def shown(request: HttpRequest, owner: str, name: str, revision: str = "") -> Sh
 
 
 def card_html(body: str) -> SafeString:
-    """Return a card's Markdown as HTML; wide tables scroll by keyboard too."""
+    """Return a card's Markdown as HTML, one level below the page's own heading.
+
+    Wide tables scroll by keyboard too.
+    """
     # `render` returns what the sanitiser let through, where a table is spelled in one way.
     html = cards.render(body).replace("<table>", _SCROLLED).replace("</table>", "</table></div>")
+    html = _HEADING.sub(lambda found: f"{found[1]}{int(found[2]) + 1}", html)
     return mark_safe(html)  # noqa: S308
 
 

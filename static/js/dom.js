@@ -90,6 +90,7 @@ export function say(id, text) {
  */
 export async function guarded(button, alertId, action) {
   clearError(alertId);
+  const focused = button !== null && document.activeElement === button;
   if (button) button.disabled = true;
   try {
     await action();
@@ -97,6 +98,8 @@ export async function guarded(button, alertId, action) {
     showError(error, alertId);
   } finally {
     if (button) button.disabled = false;
+    // A button that goes out of use loses the focus, and the keyboard its place with it.
+    if (focused && document.activeElement === document.body) button.focus();
   }
 }
 

@@ -40,11 +40,16 @@ export async function infer(address, body) {
   }
   const answer = parse(text);
   if (response.ok && Array.isArray(answer?.outputs)) return { answer, text };
+  const retryAfterS = Number(response.headers.get("Retry-After")) || 0;
   throw new ApiError({
     status: response.status,
     code: answer?.code ?? `http_${response.status}`,
     message: answer?.error ?? `The server answered ${response.status}.`,
-    detail: answer?.code ? { code: answer.code } : {},
+    detail: {
+      ...(answer?.code ? { code: answer.code } : {}),
+      ...(retryAfterS ? { "try again in": `${retryAfterS} s` } : {}),
+    },
+    retryAfterS,
   });
 }
 

@@ -25,11 +25,13 @@ export function bindMakeKey(store, owner, onMade) {
         passphrase: passphrase.value,
       });
       downloadBackup(made);
-      showDone(made);
+      showDone(made, "is made");
       await onMade(made);
       await registerKey(request, made);
+      showDone(made, "is made and registered");
       form.reset(); // the passphrase stays in the field until all is done
       await onMade(made);
+      byId("make-key-done")?.focus(); // the form may be folded away now
     });
   });
 }
@@ -43,14 +45,20 @@ export function downloadBackup({ fingerprint, backup }) {
   download(`assay-key-${fingerprint.slice(0, 8)}.json`, renderBackup(backup));
 }
 
-function showDone(record) {
+function showDone(record, state) {
+  const again = () => downloadBackup(record);
   byId("make-key-done")?.replaceChildren(
-    `The key "${record.name}" is made. Keep its backup file, which was downloaded just now: ` +
-      "without it the key is gone when this browser forgets it. ",
     el(
-      "button",
-      { type: "button", class: "link-button", onclick: () => downloadBackup(record) },
-      "Download it again",
+      "div",
+      { class: "callout" },
+      el("p", { class: "callout-title" }, `The key "${record.name}" ${state}`),
+      el(
+        "p",
+        {},
+        "Keep its backup file, which was downloaded just now: when this browser forgets the key, " +
+          "only the file and the passphrase bring it back.",
+      ),
+      el("button", { type: "button", class: "button", onclick: again }, "Download it again"),
     ),
   );
 }

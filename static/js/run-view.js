@@ -9,8 +9,9 @@ import { formatNumber } from "./run-outputs.js";
 const SIDE = 280;
 
 /**
- * @typedef {{element: HTMLElement, tensor: () => import("./run-inputs.js").JsonTensor}} Control
- *   `tensor` throws FormatError when a field is not filled in
+ * @typedef {{element: HTMLElement, tensor: (mark?: boolean) =>
+ *   import("./run-inputs.js").JsonTensor}} Control `tensor` throws FormatError when a field is not
+ *   filled in, and with `mark` shows which one
  */
 
 /**
@@ -70,9 +71,13 @@ function drawingControl(plan, index, onChange) {
 
 function fieldsControl(plan, index, onChange) {
   const number = plan.datatype !== "BYTES" && plan.datatype !== "BOOL";
+  const edited = ({ target }) => {
+    target.removeAttribute("aria-invalid");
+    onChange();
+  };
   const inputs = plan.fields.map(({ value }, place) =>
     el("input", {
-      ...{ id: `field-${index}-${place}`, type: "text", value, oninput: onChange },
+      ...{ id: `field-${index}-${place}`, type: "text", value, oninput: edited },
       ...{ autocomplete: "off", inputmode: number ? "decimal" : "text" },
     }),
   );
@@ -84,8 +89,26 @@ function fieldsControl(plan, index, onChange) {
   const grid = el("div", { class: "number-grid" }, ...fields);
   return {
     element: el("fieldset", {}, el("legend", {}, legend), grid),
-    tensor: () => tensorOfFields(plan, inputs.map((input) => input.value)),
+    tensor: (mark = false) => {
+      if (mark) markFaults(plan, inputs);
+      return tensorOfFields(plan, inputs.map((input) => input.value));
+    },
   };
+}
+
+/** Mark the fields whose text is no value, and lead the reader to the first. */
+function markFaults(plan, inputs) {
+  const faulty = inputs.filter((input, place) => {
+    const one = { ...plan, fields: [plan.fields[place]] };
+    try {
+      tensorOfFields(one, [input.value]);
+      return false;
+    } catch {
+      return true;
+    }
+  });
+  for (const input of faulty) input.setAttribute("aria-invalid", "true");
+  faulty[0]?.focus();
 }
 
 /**

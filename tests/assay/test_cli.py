@@ -232,6 +232,7 @@ def test_alice_pins_a_registry_and_then_needs_no_options(receipt: Path, home: Pa
         assert str(values()["keys"]["log"]["vkey"]) in result.stdout
         assert "executor examples" in result.stdout
         assert "two-of-three" in result.stdout
+        assert f"This address is not {claims.ORIGIN}" in result.stdout
         assert run("trust", "init", server.url).exit_code == 0
     assert sorted(path.name for path in home.iterdir()) == [
         "keys.json",
@@ -241,6 +242,14 @@ def test_alice_pins_a_registry_and_then_needs_no_options(receipt: Path, home: Pa
     result = run("verify", receipt)
     assert result.exit_code == 0
     assert "executor examples, registered at index 0" in result.stdout
+
+
+def test_a_registry_at_its_own_address_speaks_for_its_own_log() -> None:
+    public = Ed25519PrivateKey.from_private_bytes(bytes(32)).public_key()
+    log = log_key("http://localhost/log", public, "2025-01-01T00:00:00Z")
+    with stand(published(**{"trusted_root.json": render_trusted_root([log])})) as server:
+        result = run("trust", "init", server.url.replace("127.0.0.1", "localhost"))
+    assert (result.exit_code, "This address is not" in result.stdout) == (0, False)
 
 
 def test_a_pin_is_never_overwritten(home: Path) -> None:

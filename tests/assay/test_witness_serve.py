@@ -211,6 +211,12 @@ def test_a_port_that_is_taken_is_said(witness: Running, tmp_path: Path) -> None:
     assert result.exit_code == 3
 
 
+def test_a_port_that_no_machine_has_is_misuse(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, arguments(tmp_path / "other", "--port", "65536"))
+    assert result.exit_code == 2
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+
+
 @pytest.mark.parametrize(
     "log",
     [

@@ -16,6 +16,7 @@ from registry.choices import TokenScope, Visibility
 from tests.inference.builders import identities, publish, square_root
 from tests.inference.conftest import Site
 from tests.inference.executor.models import add
+from tests.ledger.builders import sequence
 from tests.people import Person
 
 URL = "/api/v1/executions"
@@ -78,7 +79,8 @@ def test_a_value_that_json_cannot_carry_is_null_and_the_bytes_are_there(
     tasks.run_all(queue.claim(1))
     done = anybody.get(body["url"]).json()
     assert done["outputs"][0]["data"] is None
-    assert anybody.get(done["output"]["url"]).content.endswith(bytes.fromhex("0000c07f"))
+    whole = anybody.get(done["output"]["url"]).getvalue()
+    assert whole.endswith(bytes.fromhex("0000c07f"))
 
 
 def test_a_large_output_is_for_the_file(site: Site, alice: Person, anybody: APIClient) -> None:
@@ -207,6 +209,22 @@ def test_mallory_may_not_see_what_alice_runs_in_private(
     assert alice.api().get(URL).json()["items"][0]["id"] == body["id"]
 
 
+def test_the_token_that_ran_a_private_model_fetches_its_receipt_and_no_other_does(
+    site: Site, alice: Person, mallory: Person, anybody: APIClient
+) -> None:
+    publish(alice, "secret", add(), visibility=Visibility.PRIVATE)
+    body = post(alice.api(), {**ASK, "model": "alice/secret"}).json()
+    tasks.run_all(queue.claim(1))
+    sequence()
+    base = f"/executions/{body['id']}"
+    for name in ("receipt", "statement", "input.tensors", "output.tensors"):
+        assert alice.api().get(f"{base}/{name}").status_code == 200
+        for client in (mallory.api(), anybody):
+            assert client.get(f"{base}/{name}").status_code == 404
+        wrong = anybody.get(f"{base}/{name}", headers={"authorization": "Bearer assay_none"})
+        assert (wrong.status_code, wrong["WWW-Authenticate"]) == (401, "Bearer")
+
+
 def test_alice_cancels_and_mallory_may_not(
     model: None, alice: Person, mallory: Person, anybody: APIClient
 ) -> None:
@@ -221,3 +239,10 @@ def test_alice_cancels_and_mallory_may_not(
     answer = alice.api().post(f"{running['url']}/cancel")
     assert (answer.status_code, answer.json()["state"]) == (202, "running")
     assert answer.json()["cancel_requested_at"]
+
+
+def test_texts_that_no_row_can_hold_are_refused(model: None, anybody: APIClient) -> None:
+    for body in (b'{"model":"\\ud800/x","inputs":[]}', b'{"\\udfff":1}'):
+        answer = anybody.post(URL, body, content_type="application/json")
+        assert code(answer) == (400, "bad_request")
+    assert anybody.get(URL, {"model": "alice/\0"}).json()["items"] == []

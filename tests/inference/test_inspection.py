@@ -9,16 +9,18 @@ import pytest
 from django.db import connection, connections
 
 from inference import tasks, wakeups
-from inference.client import ExecutorError
-from inference.services import inspection
+from inference.client import ExecutorError, ExecutorUnavailable
+from inference.services import asking, inspection
 from inference.services.run import infer
 from registry.choices import RevisionState
 from registry.models import Model, Revision
 from registry.services import contents, models, revisions
-from tests.inference.builders import CARD, GRAPH, fp32, plan, release
+from tests.inference.builders import CARD, GRAPH, fp32, identities, plan, release
 from tests.inference.conftest import Site
 from tests.inference.executor.models import add
 from tests.people import Person
+
+NAMES = ("large", "small")
 
 
 @pytest.fixture(autouse=True)
@@ -109,3 +111,48 @@ def test_a_revision_that_another_worker_inspects_is_left_alone(
         cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
         assert cursor.fetchone() == (0,)
     assert tasks.inspect_pending() == 1
+
+
+def test_a_graph_that_no_executor_takes_fails_and_does_not_stop_the_others(
+    site: Site, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once the first such graph was read whole, sent in vain, and asked again for ever."""
+    graphs = identities(x="FP32", y="FP32", z="FP32"), add()
+    large, small = (upload(alice, name, graph) for name, graph in zip(NAMES, graphs, strict=True))
+    monkeypatch.setattr(asking, "MAX_BLOB_BYTES", len(graphs[1]))
+    assert tasks.inspect_pending() == 2
+    large.refresh_from_db()
+    assert large.state == RevisionState.FAILED
+    assert large.report["findings"][0]["code"] == "too_large"
+    small.refresh_from_db()
+    assert small.state == RevisionState.PASSED
+
+
+def test_an_executor_that_breaks_off_at_one_revision_is_asked_about_the_next(
+    site: Site, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload(alice, "first", add())
+    upload(alice, "second", add())
+    honest = inspection.inspect
+
+    def first_breaks(revision_id: str) -> bool:
+        if Model.objects.get(head=revision_id).name == "first":
+            raise ExecutorUnavailable("the executor gave no answer")
+        return honest(revision_id)
+
+    monkeypatch.setattr(inspection, "inspect", first_breaks)
+    assert tasks.inspect_pending() == 1
+
+
+@pytest.mark.parametrize("there", [b"\x01x", b"\x01y", b"\x03Add"])
+def test_a_name_with_a_nul_fails_and_holds_up_nobody(
+    site: Site, alice: Person, there: bytes
+) -> None:
+    """No row can keep the report on it: once the inspection of everybody ended there."""
+    graph = add()
+    hostile = upload(alice, "hostile", graph.replace(there, there[:-1] + b"\0"))
+    later = upload(alice, "later", graph)
+    assert tasks.inspect_pending() == 2
+    for revision, state in ((hostile, RevisionState.FAILED), (later, RevisionState.PASSED)):
+        revision.refresh_from_db()
+        assert revision.state == state

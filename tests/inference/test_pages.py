@@ -46,7 +46,9 @@ def test_the_files_are_the_bytes_that_were_hashed(ran: Execution, client: Client
         answer = client.get(f"/executions/{ran.pk}/{name}.tensors")
         assert answer["ETag"] == f'"{digest}"'
         assert answer["Content-Type"] == "application/octet-stream"
-        assert answer.content.startswith(b"assay-tensors-v1\n")
+        assert answer.getvalue().startswith(b"assay-tensors-v1\n")
+        assert answer["Content-Disposition"] == f'attachment; filename="{name}.tensors"'
+        assert "private" in answer["Cache-Control"]
         again = client.get(
             f"/executions/{ran.pk}/{name}.tensors", headers={"If-None-Match": answer["ETag"]}
         )
@@ -111,6 +113,18 @@ def test_lists_show_what_the_reader_may_know(
     client.login(username="mallory", password=PASSWORD)
     for name in ("receipt", "output.tensors", "input.tensors", "statement"):
         assert client.get(f"/executions/{secret.pk}/{name}").status_code == 404
+
+
+def test_who_asked_is_told_to_nobody_but_them(
+    site: Site, alice: Person, mallory: Person, client: Client
+) -> None:
+    publish(alice, "add", add())
+    ran = infer(plan("alice/add", [fp32("x", 1)], mallory.user)).execution
+    client.login(username="alice", password=PASSWORD)
+    text = client.get(f"/executions/{ran.pk}/").content.decode()
+    assert ("<dd>somebody signed in</dd>" in text, "mallory" in text) == (True, False)
+    client.login(username="mallory", password=PASSWORD)
+    assert "<dd>you</dd>" in client.get(f"/executions/{ran.pk}/").content.decode()
 
 
 # ------------------------------------------------------------------ the Run tab

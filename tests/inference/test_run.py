@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, IntegrityError, connection
+from django.db import DatabaseError, IntegrityError, OperationalError, connection
 from django.db.models.functions import Now
 
 from assay.dsse import compact, parse_compact, public_key_of, sign
@@ -16,7 +16,7 @@ from assay.errors import FormatError, VerificationError
 from assay.statements import Graph, Observed
 from assay.tensors import decode_tensors, tensor_digest
 from inference.choices import ExecutionState
-from inference.client import InferResult
+from inference.client import ExecutorClient, InferResult
 from inference.errors import (
     DeadlineError,
     EndedError,
@@ -26,9 +26,10 @@ from inference.errors import (
     NotRunnableError,
     StillRunningError,
 )
+from inference.executor.protocol import Frame
 from inference.models import INLINE_BYTES, Execution, Tensors
 from inference.selectors import executor_keys, tensor_bytes
-from inference.services import asking
+from inference.services import asking, finish as finishing, run as running
 from inference.services.queue import claim, sweep
 from inference.services.run import infer
 from inference.services.statement import Expected, check
@@ -99,6 +100,26 @@ def test_a_model_that_fails_leaves_a_failed_row_and_no_entry(site: Site, alice: 
         infer(plan("alice/reshape", [fp32("x", 1, 2, 3)]))
     row = Execution.objects.get()
     assert (row.state, row.error_code, row.entry_id) == ("failed", "model_failed", None)
+
+
+def test_words_of_a_model_that_no_row_can_keep_end_the_execution_all_the_same(
+    site: Site, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(alice, "add", add())
+
+    def quoting(*_: Any, **__: Any) -> Any:
+        raise ModelFailedError("Node 'a\0b' failed.")
+
+    monkeypatch.setattr(running, "ask", quoting)
+    monkeypatch.setattr("inference.services.work.ask", quoting)
+    with pytest.raises(ModelFailedError):
+        infer(plan("alice/add", [fp32("x", 1)]))
+    submit(plan("alice/add", [fp32("x", 1)]))
+    work(*claim(1))
+    assert {row.error_message for row in Execution.objects.all()} == {
+        "Node 'a\N{REPLACEMENT CHARACTER}b' failed."
+    }
+    assert {row.state for row in Execution.objects.all()} == {"failed"}
 
 
 def test_the_deadline_stops_an_endless_model(site: Site, alice: Person) -> None:
@@ -319,6 +340,88 @@ def test_who_lost_the_lease_does_not_answer(
     with pytest.raises(StillRunningError, match="taken over"):
         infer(plan("alice/add", [fp32("x", 1)], user=alice.user, idempotency_key="k"))
     assert Execution.objects.get().state == ExecutionState.QUEUED
+
+
+def test_an_answer_that_makes_no_sense_is_the_executors_fault_and_not_the_callers(
+    site: Site, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(alice, "add", add())
+    honest = ExecutorClient._result
+
+    def bent(answer: Frame) -> InferResult:
+        outputs = [{**item, "shape": [7]} for item in answer.header["outputs"]]
+        return honest(replace(answer, header={**answer.header, "outputs": outputs}))
+
+    for change in (bent, lambda answer: honest(replace(answer, header={}))):
+        monkeypatch.setattr(ExecutorClient, "_result", staticmethod(change))
+        with pytest.raises(ExecutorAwayError):
+            infer(plan("alice/add", [fp32("x", 1)]))
+    assert not Execution.objects.exists()
+
+
+class Commits:
+    """The next COMMIT of the finishing transaction happens, or not, and its answer is lost."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, happens: bool) -> None:
+        self.lost = 0
+        honest = finishing._end
+
+        def end(*args: Any, **columns: Any) -> None:
+            honest(*args, **columns)
+            if columns["state"] == ExecutionState.SUCCEEDED and not self.lost:
+                self.lost += 1
+                commit = connection.connection.commit if happens else connection.connection.rollback
+                connection.run_on_commit.clear()
+                commit()
+                raise OperationalError("server closed the connection unexpectedly")
+
+        monkeypatch.setattr(finishing, "_end", end)
+
+
+@pytest.mark.parametrize("way", ["keyed", "queued"])
+def test_a_commit_whose_answer_was_lost_is_looked_up(
+    committed: Site, alice: Person, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    publish(alice, "add", add())
+    asked: dict[str, Any] = {"user": alice.user, "idempotency_key": "k"}
+    lost = Commits(monkeypatch, happens=True)
+    if way == "keyed":
+        assert infer(plan("alice/add", [fp32("x", 1)], **asked)).execution.state == "succeeded"
+    else:
+        submit(plan("alice/add", [fp32("x", 1)], **asked))
+        work(*claim(1))
+    assert lost.lost == 1
+    row = Execution.objects.get()
+    assert (row.state, row.attempts, row.entry_id is not None) == ("succeeded", 1, True)
+
+
+def test_a_commit_that_did_not_happen_gives_the_key_back(
+    committed: Site, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(alice, "add", add())
+    asked: dict[str, Any] = {"user": alice.user, "idempotency_key": "k"}
+    lost = Commits(monkeypatch, happens=False)
+    with pytest.raises(OperationalError):
+        infer(plan("alice/add", [fp32("x", 1)], **asked))
+    assert lost.lost == 1
+    assert not Execution.objects.filter(state="succeeded").exists()
+    assert infer(plan("alice/add", [fp32("x", 1)], **asked)).execution.state == "succeeded"
+
+
+def test_who_waits_for_a_key_reads_and_does_not_write(
+    site: Site, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(alice, "add", add())
+    asked: dict[str, Any] = {"user": alice.user, "idempotency_key": "k"}
+    submit(plan("alice/add", [fp32("x", 1)], **asked))
+    claim(1)
+
+    def written(*_: Any) -> bool:
+        raise AssertionError("an INSERT at each look")
+
+    monkeypatch.setattr(running, "insert_keyed", written)
+    with pytest.raises(StillRunningError):
+        infer(plan("alice/add", [fp32("x", 1)], timeout_s=0.2, **asked))
 
 
 def test_fifty_racing_requests_with_one_key_are_one_execution(

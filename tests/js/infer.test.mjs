@@ -52,6 +52,12 @@ test("a refusal of the protocol is told in its words", async () => {
   await assert.rejects(infer(`${base}/v2`, "{}"), { status: 502, code: "http_502" });
 });
 
+test("who is told that the server is busy is told when to come back", async () => {
+  answer = () => [503, '{"error": "busy", "code": "executor_busy"}', { "Retry-After": "2" }];
+  const busy = { code: "executor_busy", "try again in": "2 s" };
+  await assert.rejects(infer(`${base}/v2`, "{}"), { retryAfterS: 2, detail: busy });
+});
+
 test("the shell line survives quotes, and a large request is left to a file", () => {
   const line = `curl -f 'http://h/v2' \\\n  -d '{"a":"it'\\''s"}'`;
   assert.equal(curlLine("http://h/v2", `{"a":"it's"}`), line);

@@ -19,7 +19,7 @@ from assay.verify import Verified, verify_bundle
 from ledger import services as ledger
 from ledger.choices import Kind
 from ledger.keys import load_log_key
-from ledger.models import Entry, Log, Payload
+from ledger.models import Entry, Log, Payload, Subject as Row
 from ledger.sequencer import Sequencer
 from ledger.services.check import check_log
 from ledger.storage import LogStorage, log_storage
@@ -116,7 +116,7 @@ def append_many(numbers: range) -> None:
         for one in claims
     ]
     Payload.objects.bulk_create(payloads)
-    Entry.objects.bulk_create(
+    entries = Entry.objects.bulk_create(
         Entry(
             log=log,
             payload=payload,
@@ -129,6 +129,11 @@ def append_many(numbers: range) -> None:
             kind=Kind.MODERATION,
         )
         for one, payload in zip(claims, payloads, strict=True)
+    )
+    Row.objects.bulk_create(
+        Row(entry=entry, name=subject.name, sha256=subject.sha256)
+        for one, entry in zip(claims, entries, strict=True)
+        for subject in one.statement.subjects
     )
 
 

@@ -22,7 +22,15 @@ from ledger.errors import (
     LogFrozenError,
 )
 from ledger.models import Entry, Log, Payload
-from tests.ledger.builders import append_all, claim, private_key, sequence, signed, thing
+from tests.ledger.builders import (
+    append_all,
+    claim,
+    private_key,
+    sequence,
+    signed,
+    thing,
+    whole,
+)
 
 
 def test_alice_appends_and_the_claim_is_durable_before_it_has_an_index(opened: None) -> None:
@@ -155,3 +163,15 @@ def test_a_log_that_cannot_keep_up_says_so(opened: None, monkeypatch: pytest.Mon
 def test_before_the_log_is_open_nothing_is_taken() -> None:
     with pytest.raises(LogBusyError, match="not open"):
         claim(1).append()
+
+
+def test_a_subject_whose_name_no_row_can_keep_is_found_by_its_digest(opened: None) -> None:
+    """JSON carries a NUL and PostgreSQL does not: once that was a fault of ours."""
+    about = replace(
+        claim(1).statement, subjects=(Subject(name="a\0b" + "c" * 2000, sha256=sha256_hex(b"x")),)
+    )
+    entry = Entry.objects.get(pk=signed(about).append())
+    (subject,) = entry.subjects.all()
+    assert (subject.name[:3], len(subject.name)) == ("a\N{REPLACEMENT CHARACTER}b", 1024)
+    sequence()
+    assert whole() == 1

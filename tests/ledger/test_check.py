@@ -75,7 +75,12 @@ def grow(path: Path) -> None:
     path.write_bytes(path.read_bytes() + b"\0")
 
 
-@pytest.mark.parametrize("damage", [flip, grow, Path.unlink])
+def make_a_folder_of(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize("damage", [flip, grow, Path.unlink, make_a_folder_of])
 @pytest.mark.parametrize("size", [3, 5])
 @pytest.mark.parametrize("row", ["0", "entries"])
 def test_no_file_is_damaged_unnoticed(
@@ -95,13 +100,20 @@ def test_no_file_is_damaged_unnoticed(
         ("UPDATE ledger_payload SET payload = 'x'", "payload is another"),
         ("UPDATE ledger_payload SET payload_type = 'x'", "payload is another"),
         (
-            "DELETE FROM ledger_subject; DELETE FROM ledger_entry WHERE index = 1",
+            """DELETE FROM ledger_subject s USING ledger_entry e
+                WHERE s.entry_id = e.id AND e.index = 1;
+            DELETE FROM ledger_entry WHERE index = 1""",
             "Rows are missing",
         ),
         (
-            "DELETE FROM ledger_subject; DELETE FROM ledger_entry WHERE index = 4",
+            """DELETE FROM ledger_subject s USING ledger_entry e
+                WHERE s.entry_id = e.id AND e.index = 4;
+            DELETE FROM ledger_entry WHERE index = 4""",
             "Rows are missing",
         ),
+        ("UPDATE ledger_entry SET kind = 'card' WHERE index = 1", "Entry 1: the kind"),
+        ("UPDATE ledger_subject SET sha256 = 'x'", "Entry 0: the subjects"),
+        ("DELETE FROM ledger_subject", "Entry 0: the subjects"),
         ("UPDATE ledger_checkpoint SET root = 'x' WHERE size = 3", "another tree"),
         ("UPDATE ledger_checkpoint SET size = 4 WHERE size = 3", r"tile/|another tree"),
         ("UPDATE ledger_checkpoint SET note = 'x' WHERE size = 3", "Checkpoint 3"),
@@ -171,7 +183,16 @@ def scribble(path: Path) -> None:
     path.write_bytes(b"no note")
 
 
-@pytest.mark.parametrize("damage", [flip, scribble, Path.unlink])
+def spoil_the_witness(path: Path) -> None:
+    """Change one byte of the signature in the last line, which is wanda's."""
+    text = path.read_bytes()
+    spoiled = text[:-20] + (b"A" if text[-20:-19] != b"A" else b"B") + text[-19:]
+    path.write_bytes(spoiled)
+
+
+@pytest.mark.parametrize(
+    "damage", [flip, scribble, Path.unlink, spoil_the_witness, make_a_folder_of]
+)
 def test_a_damaged_page_is_found(written: None, damage: Callable[[Path], None]) -> None:
     damage(settings.LEDGER_DIR / "checkpoint")
     with pytest.raises(LogDamagedError, match="published checkpoint"):

@@ -196,3 +196,7 @@ def test_rows_have_names(written: list[int]) -> None:
     assert str(waiting.subjects.get()) == "thing-9"
     assert str(newest) == f"{log.pk}@5"
     assert str(newest.cosignatures.get()) == f"wanda on {newest.pk}"
+
+
+def test_a_name_that_no_row_can_hold_finds_nothing(client: Client, opened: None) -> None:
+    assert client.get("/ledger/", {"model": "alice/\0"}).status_code == 200

@@ -96,6 +96,8 @@ def test_released_content_and_its_manifest_are_public_by_digest(
     assert answer["Content-Length"] == str(len(builders.ONNX))
     assert answer["Content-Disposition"].startswith("attachment")
     assert answer["ETag"] == f'"{digest}"'
+    again = client.get(f"/sha256/{digest}", headers={"If-None-Match": answer["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
     assert "sandbox" in answer["Content-Security-Policy"]
     manifest = manifest_of(release.revision)
     assert body(client, f"/sha256/{manifest.digest}") == canonical_json(manifest.to_list())
@@ -112,3 +114,4 @@ def test_a_private_models_content_is_nobodys_to_fetch(
     body(client, f"/sha256/{manifest_of(release.revision).digest}", status=404)
     body(client, f"/sha256/{'0' * 64}", status=404)
     body(client, "/sha256/nonsense", status=404)
+    body(client, "/sha256/%00", status=404)

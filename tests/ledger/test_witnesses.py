@@ -370,3 +370,18 @@ def test_a_malformed_answer_to_the_retry_is_an_error_like_any_other(
 ) -> None:
     with pytest.raises(FormatError):
         read_answer(ledger.newest_checkpoint().note, b"\xff\n", wanda.vkey)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:port", "http://127.0.0.1:99999", "http://[::1"])
+def test_an_address_that_is_none_costs_one_witness_and_not_the_sequencer(
+    opened: None, wanda: Witness, policy_path: Path, url: str
+) -> None:
+    wrong = Ed25519PrivateKey.from_private_bytes(b"w" * 32).public_key()
+    keys = {
+        "wanda": PolicyKey(vkey=wanda.vkey, url=wanda.url),
+        "wrong": PolicyKey(vkey=vkey_for("wrong", wrong, COSIGNATURE), url=url),
+    }
+    write_policy(policy_path, keys, quorum="wanda")
+    append_all(range(1))
+    sequence()
+    assert ledger.newest_checkpoint().witnesses == 1

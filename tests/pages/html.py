@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 
 FIELDS = {"input", "select", "textarea"}
 UNLABELLED = {"hidden", "submit", "button"}
-VOID = {"br", "hr", "img", "input", "link", "meta"}
+VOID = {"br", "hr", "img", "input", "link", "meta", "wbr"}
 
 
 @dataclass(slots=True)
@@ -127,8 +127,7 @@ def _frame(page: Page) -> list[str]:
     if [tag.attributes.get("lang") for tag in page.all("html")] != ["en"]:
         found.append("no lang")
     for name in ("main", "title", "h1"):
-        # A card is a document of its own inside the page.
-        count = len([tag for tag in page.all(name) if not {"svg", "article"} & set(tag.around)])
+        count = len([tag for tag in page.all(name) if "svg" not in tag.around])
         if count != 1:
             found.append(f"{count} <{name}>")
     return found

@@ -2,9 +2,16 @@ from __future__ import annotations
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.core import mail
 from django.test import Client
+from django.urls import get_resolver
 
+from inference.urls import urlpatterns as inference_urls
 from registry.models import ApiToken, Owner
+from registry.names import SITE_WORDS
+from registry.services import keys
+from registry.urls import urlpatterns as registry_urls
+from tests import builders
 from tests.pages.html import faults, parse
 from tests.people import PASSWORD, Person
 
@@ -24,6 +31,25 @@ def test_carol_signs_up_and_owns_her_name(db: None, reader: Client) -> None:
     assert "carol" in reader.get("/").content.decode()
 
 
+def test_the_list_of_keys_tells_which_have_a_copy_here(as_alice: Client, alice: Person) -> None:
+    kept, other = builders.make_key(alice), builders.make_key(alice, "another")
+    keys.backup(
+        alice.user,
+        kept.fingerprint,
+        wrapped=b"w" * 154,
+        salt=b"s" * 16,
+        iv=b"i" * 12,
+        iterations=600_000,
+    )
+    page = parse(as_alice.get("/settings/keys/").content.decode())
+    told = {
+        tag.attributes["data-fingerprint"]: "data-copy-kept" in tag.attributes
+        for tag in page.all("li")
+        if "data-fingerprint" in tag.attributes
+    }
+    assert told == {kept.fingerprint: True, other.fingerprint: False}
+
+
 @pytest.mark.parametrize("name", ["admin", "ledger", "a--b", "..", "ALICE", "-x", "infer"])
 def test_a_bad_name_is_refused_and_what_was_typed_stays(
     name: str, alice: Person, reader: Client
@@ -38,6 +64,15 @@ def test_a_bad_name_is_refused_and_what_was_typed_stays(
     (field,) = [tag for tag in page.all("input") if tag.attributes.get("name") == "username"]
     assert field.attributes["aria-invalid"] == "true"
     assert not Owner.objects.filter(name=name).exists()
+
+
+def test_nobody_gets_a_name_that_the_site_begins_an_address_with() -> None:
+    routes = [*get_resolver("config.urls").url_patterns, *registry_urls, *inference_urls]
+    routes += get_resolver("config.urls_plain").url_patterns
+    words = {str(route.pattern).strip("/").partition("/")[0] for route in routes}
+    fixed = {word for word in words if word.isalnum()}
+    assert {"search", "publish", "models", "v2"} <= fixed
+    assert fixed - SITE_WORDS == set()
 
 
 def test_alice_signs_in_and_out(alice: Person, reader: Client) -> None:
@@ -80,3 +115,33 @@ def test_bob_may_not_delete_a_token_of_alice(as_bob: Client, alice: Person) -> N
     digest = ApiToken.objects.get().digest
     assert as_bob.post(f"/settings/tokens/{digest}/delete/").status_code == 302
     assert ApiToken.objects.filter(digest=digest).exists()
+
+
+@pytest.mark.parametrize(("host", "told"), [("127.0.0.1:8000", True), ("localhost:8000", False)])
+def test_who_came_by_number_is_told_where_passkeys_work(
+    host: str, told: bool, as_alice: Client
+) -> None:
+    for path in ("/accounts/login/?next=/publish/", "/accounts/2fa/webauthn/"):
+        if path.startswith("/accounts/login/"):
+            text = Client().get(path, headers={"host": host}).content.decode()
+        else:
+            text = as_alice.get(path, headers={"host": host}).content.decode()
+        assert (f'href="http://localhost:8000{path}"' in text) is told
+
+
+def test_mail_names_the_site_that_sends_it(reader: Client, alice: Person) -> None:
+    reader.post("/accounts/password/reset/", {"email": "alice@example.org"})
+    (sent,) = mail.outbox
+    assert "example.com" not in sent.subject + str(sent.body)
+
+
+@pytest.mark.parametrize("path", ["/settings/keys/", "{revision}sign/"])
+def test_a_passphrase_goes_nowhere_when_the_script_is_missing(
+    path: str, as_alice: Client, alice: Person
+) -> None:
+    revision = builders.make_revision(alice)
+    wizard = f"/publish/{revision.model.full_name}/{revision.pk}/"
+    page = parse(as_alice.get(path.format(revision=wizard)).content.decode())
+    forms = [tag for tag in page.all("form") if str(tag.attributes.get("id")).endswith("-key")]
+    assert forms
+    assert {tag.attributes.get("method") for tag in forms} == {"dialog"}

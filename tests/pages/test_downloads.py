@@ -97,3 +97,11 @@ def test_a_key_can_be_taken_away(site: Site, reader: Client) -> None:
     response = reader.get(f"/keys/{site.release.key_id}/key.pem")
     assert response.content.startswith(b"-----BEGIN PUBLIC KEY-----")
     assert reader.get(f"/keys/{'0' * 64}/").status_code == 404
+
+
+def test_no_shared_cache_keeps_a_file_before_its_inspection(site: Site, as_alice: Client) -> None:
+    path = f"/models/alice/waiting/files/{site.waiting.pk}/model.onnx"
+    response = as_alice.get(path)
+    assert body(response) == builders.ONNX
+    assert response["Cache-Control"] == "private, no-cache"
+    assert Client().get(path).status_code == 404

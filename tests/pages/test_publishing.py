@@ -4,8 +4,8 @@ import pytest
 from django.test import Client
 
 from registry.choices import Visibility
-from registry.models import Model, Revision
-from registry.services import card_edit
+from registry.models import Model, Revision, Upload
+from registry.services import card_edit, uploads
 from tests import builders
 from tests.pages.conftest import Site
 from tests.pages.html import faults, parse
@@ -64,6 +64,7 @@ def test_the_card_is_stored_byte_for_byte(as_alice: Client, alice: Person) -> No
     assert saved is not None
     assert saved != revision
     assert response["Location"] == wizard(saved)
+    assert "The card is saved" in as_alice.get(wizard(saved)).content.decode()
     assert card_edit.read(saved) == NEW_CARD.encode()
     assert saved.card_metadata == {"license": "mit"}
     assert saved.state == revision.state  # the graph is the same: it is not inspected again
@@ -77,6 +78,7 @@ def test_an_unchanged_card_makes_no_revision(as_alice: Client, alice: Person) ->
     assert shown == builders.CARD.decode()
     response = as_alice.post(f"{wizard(revision)}card/", {"card": shown.replace("\n", "\r\n")})
     assert response["Location"] == wizard(revision)
+    assert "Nothing was changed" in as_alice.get(wizard(revision)).content.decode()
     assert Revision.objects.count() == 1
 
 
@@ -132,7 +134,7 @@ def test_the_inspection_is_asked_for_until_it_is_done(site: Site, as_alice: Clie
 
 def test_the_preview_shows_the_card_and_its_faults(as_alice: Client) -> None:
     good = as_alice.post("/publish/preview/", {"card": NEW_CARD}).content.decode()
-    assert "<h1>Twice</h1>" in good
+    assert "<h2>Twice</h2>" in good  # the page has its own h1
     assert "mit" in good
     bad = as_alice.post("/publish/preview/", {"card": "---\na: b: c\n---\n"}).content.decode()
     assert "cannot be saved" in bad
@@ -162,3 +164,50 @@ def test_bob_may_not_enter_the_wizard_of_alice(step: str, site: Site, as_bob: Cl
 def test_bob_may_not_change_a_card_of_alice(site: Site, as_bob: Client) -> None:
     path = f"{wizard(site.release.revision)}card/"
     assert as_bob.post(path, {"card": NEW_CARD}).status_code == 403
+
+
+def test_who_was_signed_out_meanwhile_gets_the_card_back(alice: Person, reader: Client) -> None:
+    revision = draft(alice)
+    response = reader.post(wizard(revision) + "card/", {"card": "an hour of work"})
+    assert response.status_code == 403
+    text = response.content.decode()
+    assert "an hour of work" in text
+    assert f"/accounts/login/?next={wizard(revision)}" in text
+    assert faults(parse(text)) == []
+
+
+def test_the_slower_of_two_tabs_is_led_to_the_newest_revision(
+    as_alice: Client, alice: Person
+) -> None:
+    revision = draft(alice)
+    newer = card_edit.save(alice.user, revision, NEW_CARD)
+    response = as_alice.post(wizard(revision) + "card/", {"card": NEW_CARD + "more"})
+    assert response.status_code == 400
+    text = response.content.decode()
+    assert f'href="{wizard(newer)}"' in text
+    assert "Times two.\nmore" in text
+
+
+def test_alice_discards_an_upload_and_mallory_none_of_hers(
+    as_alice: Client, as_bob: Client, alice: Person
+) -> None:
+    upload = uploads.declare(alice.user, size=10, sha256="ab" * 32).upload
+    assert upload is not None
+    as_bob.post(f"/me/uploads/{upload.pk}/discard/")
+    assert Upload.objects.exists()
+    assert f"/me/uploads/{upload.pk}/discard/" in as_alice.get("/me/uploads/").content.decode()
+    assert as_alice.post(f"/me/uploads/{upload.pk}/discard/").status_code == 302
+    assert not Upload.objects.exists()
+
+
+def test_who_signs_for_a_private_model_is_told_that_the_ledger_is_public(
+    site: Site, as_alice: Client
+) -> None:
+    words = "This model is private, the ledger is not"
+    draft_of = builders.make_revision(site.alice, site.secret, {"README.md": b"# Two\n"})
+    page = as_alice.get(f"{wizard(draft_of)}sign/")
+    assert words in page.content.decode()
+    assert "which become public" in page.content.decode()
+    assert faults(parse(page.content.decode())) == []
+    public = builders.make_revision(site.alice, site.release.model, {"README.md": b"# Two\n"})
+    assert words not in as_alice.get(f"{wizard(public)}sign/").content.decode()

@@ -9,6 +9,7 @@ from django.test import Client
 
 from registry.models import Model
 from registry.services.models import create
+from registry.views.shown import card_html
 from tests import builders
 from tests.pages.conftest import Site
 from tests.pages.html import faults, parse
@@ -62,6 +63,13 @@ def test_a_hostile_card_runs_nothing(alice: Person, reader: Client) -> None:
     assert not any(address.startswith("javascript") for address in addresses)
     assert "<script>alert" not in text
     assert article.attributes["aria-label"] == "Model card"
+
+
+def test_the_headings_of_a_card_stand_below_the_pages_own() -> None:
+    html = card_html("# One\n\n## Two\n\n###### Six\n")
+    assert "<h2>One</h2>" in html
+    assert "<h3>Two</h3>" in html
+    assert "<h6>Six</h6>" in html
 
 
 def test_models_are_found_by_name_task_and_licence(alice: Person, reader: Client) -> None:

@@ -33,6 +33,7 @@ def test_an_expired_token_is_refused(alice: Person) -> None:
     answer = calls.declare(_client(token), b"x")
     assert calls.error(answer) == (401, "not_authenticated")
     assert answer["WWW-Authenticate"].startswith("Bearer")
+    assert "expired" in answer.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("token", ["assay_nonsense", "", "é"])

@@ -48,6 +48,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         self.console = Console(highlight=False, soft_wrap=True)
         settings.DATA.mkdir(parents=True, exist_ok=True)
+        for private in (settings.DATA / "logs", settings.EMAIL_FILE_PATH):
+            private.mkdir(mode=0o700, exist_ok=True)  # mail holds links that reset passwords
         with self.only_one():
             supervisor = Supervisor(logs=settings.DATA / "logs", tell=self.tell)
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -101,7 +103,7 @@ class Command(BaseCommand):
             call_command("migrate", verbosity=0, interactive=False)
             self.collect_static()
             ensure_log()
-        password = self.operator()
+        self.accounts()
         with self.step("Witness, sequencer, executor, web, worker, beat"):
             self.start_servers(supervisor)
             call_command("register_keys", stdout=io.StringIO())
@@ -109,8 +111,6 @@ class Command(BaseCommand):
         with self.step("Example models"):
             self.publish_examples(supervisor)
         connections.close_all()
-        if password:
-            self.console.print(f"Operator account: {OPERATOR} / {password}   (shown only now)")
         self.console.print(f"Data: {settings.DATA}   Logs: {settings.DATA / 'logs'}   Stop: Ctrl-C")
         if settings.EMAIL_BACKEND.endswith(".filebased.EmailBackend"):
             self.console.print(f"Mail is not sent: it is written to {settings.EMAIL_FILE_PATH}")
@@ -161,29 +161,27 @@ class Command(BaseCommand):
         if changed:
             stamp.write_text(state.hexdigest())
 
-    def operator(self) -> str:
-        """Make the operator's account at the first start; return its password then, else ''."""
+    def accounts(self) -> None:
+        """Make the accounts of the installation before anybody else can sign up by their names.
+
+        The password is told at once: a first start that is broken off does not lose it.
+        """
         users = get_user_model().objects
-        if users.filter(username=OPERATOR).exists():
-            return ""
-        password = secrets.token_urlsafe(12)
-        with transaction.atomic():
-            create_person(users.create_superuser(OPERATOR, "operator@localhost", password))
-        return password
+        if not users.filter(username=EXAMPLES).exists():
+            with transaction.atomic():
+                create_person(users.create_user(EXAMPLES, "examples@localhost"))
+        if not users.filter(username=OPERATOR).exists():
+            password = secrets.token_urlsafe(12)
+            with transaction.atomic():
+                create_person(users.create_superuser(OPERATOR, "operator@localhost", password))
+            self.console.print(f"Operator account: {OPERATOR} / {password}   (shown only now)")
 
     def publish_examples(self, supervisor: Supervisor) -> None:
         """Publish `examples/` as any publisher would: over HTTP, with a key file and a token."""
         with self.when_changed(Path(ROOT) / "examples", "examples.stamp") as changed:
             if not changed:
                 return
-            with transaction.atomic():
-                user, made = get_user_model().objects.get_or_create(
-                    username=EXAMPLES, defaults={"email": "examples@localhost"}
-                )
-                if made:
-                    user.set_unusable_password()
-                    user.save()
-                    create_person(user)
+            user = get_user_model().objects.get(username=EXAMPLES)
             row, token = tokens.create(user, name="make run", scope="write")
             try:
                 self.run_publisher(supervisor, token)

@@ -7,8 +7,9 @@ import sys
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
+from ledger.errors import LedgerError
 from ledger.services import log_vkey
 
 
@@ -19,8 +20,12 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Execute `python -m inference.executor` with the settings as its command line."""
+        try:
+            command = command_line()
+        except LedgerError as error:
+            raise CommandError(error.message) from error
         settings.EXECUTOR_KEY.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.execv(sys.executable, command_line())  # noqa: S606 (our own program and settings)
+        os.execv(sys.executable, command)  # noqa: S606 (our own program and settings)
 
 
 def command_line() -> list[str]:

@@ -9,6 +9,8 @@ from django.core.management.base import BaseCommand, CommandError
 
 from inference.client import ExecutorError, ExecutorUnavailable
 from inference.services.enrolment import enrol
+from ledger.errors import LedgerError
+from registry.errors import RegistryError
 
 
 class Command(BaseCommand):
@@ -26,4 +28,6 @@ class Command(BaseCommand):
             fingerprint = enrol(name=options["name"])
         except (ExecutorError, ExecutorUnavailable) as error:
             raise CommandError(f"The executor did not answer: {error}") from error
+        except (LedgerError, RegistryError) as error:
+            raise CommandError(error.message) from error
         self.stdout.write(fingerprint)

@@ -17,6 +17,7 @@ async function show() {
   if (!list) return;
   const records = await listKeys(store);
   const registered = await registeredKeys(request, owner);
+  showRegistered([...registered.values()]);
   const here = new Set(records.map(({ fingerprint }) => fingerprint));
   const absent = [...registered.values()].filter((key) => !here.has(key.fingerprint));
   const none = el("p", {}, "No key in this browser. Make one, or restore one.");
@@ -30,9 +31,32 @@ async function show() {
 
 /** Return a form for each registered key that is not here and of which the server has a copy. */
 async function restorable(keys) {
-  const usable = keys.filter((key) => key.state === "registered");
+  const usable = keys.filter((key) => key.state === "registered" && isCopyKept(key));
   const copies = await Promise.all(usable.map((key) => fetchCopy(request, key)));
   return copies.filter((copy) => copy !== null).map(copyForm);
+}
+
+/** The server's list says so: to ask for a copy that is not there would be an error. */
+function isCopyKept({ fingerprint }) {
+  return document.querySelector(`${serverItem({ fingerprint })}[data-copy-kept]`) !== null;
+}
+
+function serverItem({ fingerprint }) {
+  return `#registered-keys li[data-fingerprint="${fingerprint}"]`;
+}
+
+/** Add what was registered since the server made its list. */
+function showRegistered(keys) {
+  const fresh = keys.filter((key) => document.querySelector(serverItem(key)) === null);
+  const box = byId("registered-keys");
+  if (fresh.length === 0 || !box) return;
+  if (!box.querySelector("ul")) box.replaceChildren(el("ul", { class: "item-list" }));
+  const items = fresh.map(({ fingerprint, name }) => {
+    const link = { class: "key-chip", href: `/keys/${fingerprint}/` };
+    const chip = el("a", link, el("span", {}, name), el("code", {}, fingerprint));
+    return el("li", { "data-fingerprint": fingerprint }, chip);
+  });
+  box.querySelector("ul").append(...items);
 }
 
 function copyForm(backup) {
@@ -63,7 +87,7 @@ function itemOf(record, registered) {
   const state = registered.get(record.fingerprint)?.state;
   return el(
     "li",
-    { "data-fingerprint": record.fingerprint },
+    { class: "stack stack-sm", "data-fingerprint": record.fingerprint },
     el(
       "p",
       { class: "cluster" },
@@ -90,6 +114,7 @@ function actionsOf(record, state) {
   };
   const copy = async () => {
     await keepCopy(request, record);
+    document.querySelector(serverItem(record))?.setAttribute("data-copy-kept", "");
     say("The server holds a copy of the wrapped key. It cannot open it without the passphrase.");
   };
   const revoke = async () => {
@@ -123,6 +148,10 @@ function twice(words, question, run) {
     },
     "button danger",
   );
+  button.addEventListener("blur", () => {
+    asked = false;
+    button.textContent = words;
+  });
   return button;
 }
 

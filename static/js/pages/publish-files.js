@@ -17,11 +17,13 @@ const hasher = new HashClient();
 const rows = new Map();
 const skipped = new Map();
 let running = null; // the AbortController of the upload that runs
+let begun = { at: 0, worked: 0 };
 
 /** One file and its row of the table. */
 class Row {
   hashed = null;
   stored = false;
+  worked = 0; // bytes hashed and bytes sent: twice the size when all is done
 
   constructor({ path, file }) {
     Object.assign(this, { path, file });
@@ -34,7 +36,7 @@ class Row {
     this.element = el(
       "tr",
       { "data-path": path },
-      el("th", { scope: "row", class: "wrap" }, path),
+      el("th", { scope: "row", class: "wrap whole-line" }, path),
       el("td", { class: "num" }, formatBytes(file.size)),
       el("td", {}, this.state, " ", this.remove),
       el("td", {}, this.progress),
@@ -50,12 +52,19 @@ class Row {
     this.progress.textContent = `${Math.round(share * 100)} %`;
   }
 
+  /** Tell how far the hashing or (with the hashing `before` it) the sending is. */
+  work(word, done, before) {
+    this.worked = before + done;
+    this.say(word, done);
+    showPace();
+  }
+
   /** Hash and upload this file; a stop or an error leaves it where it can go on. */
   async bring(signal) {
     const { file } = this;
     if (this.stored) return;
     const hash = (partSize) => {
-      const onProgress = (at) => this.say("hashing", at);
+      const onProgress = (at) => this.work("hashing", at, 0);
       return hasher.hash(file, { partSize, signal, onProgress });
     };
     this.hashed ??= await hash(partSizeFor(file.size));
@@ -64,11 +73,11 @@ class Row {
     const onEvent = (event) => this.tell(event);
     await uploadFile(file, this.hashed, { request, rehash: hash, onEvent, signal });
     this.stored = true;
-    this.remove.hidden = true;
+    this.worked = 2 * file.size;
   }
 
   tell(event) {
-    if (event.kind === "sending") this.say("sending", event.sent);
+    if (event.kind === "sending") this.work("sending", event.sent, this.file.size);
     if (event.kind === "checking") this.say("the server is hashing it", this.file.size);
     if (event.kind === "resumed") {
       this.say(`resumed: ${event.missing} of ${event.parts} parts missing`);
@@ -98,17 +107,24 @@ function show() {
   const sorted = [...rows.values()].sort((a, b) => compareCodePoints(a.path, b.path));
   byId("file-rows")?.replaceChildren(...sorted.map((row) => row.element));
   const todo = sorted.filter((row) => !row.stored);
+  const ready = sorted.length > 0 && todo.length === 0;
   if (uploadButton) uploadButton.disabled = todo.length === 0;
-  if (commitButton) commitButton.disabled = sorted.length === 0 || todo.length > 0;
+  if (commitButton) commitButton.disabled = !ready;
+  uploadButton?.classList.toggle("primary", !ready);
+  commitButton?.classList.toggle("primary", ready);
+  for (const row of sorted) row.remove.hidden = running !== null || row.stored;
+  for (const id of ["folder", "files"]) if (byId(id)) byId(id).disabled = running !== null;
+  if (byId("chosen")) byId("chosen").hidden = sorted.length === 0;
   summarise(sorted);
 }
 
-function summarise(sorted, more = "") {
+function summarise(sorted) {
   const size = sorted.reduce((sum, row) => sum + row.file.size, 0);
   const stored = sorted.filter((row) => row.stored).length;
-  const words = [`${sorted.length} files, ${formatBytes(size)}; ${stored} stored.`, more];
+  const files = sorted.length === 1 ? "1 file" : `${sorted.length} files`;
+  const words = [`${files}, ${formatBytes(size)}; ${stored} stored.`];
   for (const [path, reason] of skipped) words.push(`Left out: ${path} ${reason}.`);
-  say("upload-summary", sorted.length ? words.filter(Boolean).join(" ") : "No file chosen yet.");
+  say("upload-summary", sorted.length ? words.join(" ") : "No file chosen yet.");
 }
 
 async function uploadAll() {
@@ -117,15 +133,13 @@ async function uploadAll() {
   const { signal } = running;
   uploadButton.textContent = "Pause";
   const todo = [...rows.values()].filter((row) => !row.stored);
-  const started = Date.now();
-  let bytes = 0;
-  const left = todo.reduce((sum, row) => sum + row.file.size, 0);
+  begun = { at: Date.now(), worked: worked() };
+  show();
   let row;
   try {
     for (row of todo) {
       await row.bring(signal);
-      bytes += row.file.size;
-      summarise([...rows.values()], pace(bytes, left, Date.now() - started));
+      summarise([...rows.values()]);
     }
     uploadButton.textContent = "Hash and upload";
   } catch (error) {
@@ -137,15 +151,25 @@ async function uploadAll() {
     }
   } finally {
     running = null;
+    say("upload-pace", "");
     show();
   }
 }
 
-/** Say how fast it goes and how long it may take, in words. */
-function pace(bytes, all, elapsedMs) {
-  if (bytes === all || elapsedMs < 1000) return "";
-  const rate = bytes / (elapsedMs / 1000);
-  return `${formatBytes(Math.round(rate))}/s, about ${Math.ceil((all - bytes) / rate)} s left.`;
+function worked() {
+  return [...rows.values()].reduce((sum, row) => sum + row.worked, 0);
+}
+
+/** Say how fast it goes and how long it may take; hashing and sending count alike. */
+function showPace() {
+  const elapsedS = (Date.now() - begun.at) / 1000;
+  if (elapsedS < 1) return;
+  const all = [...rows.values()].reduce((sum, row) => sum + 2 * row.file.size, 0);
+  const rate = (worked() - begun.worked) / elapsedS;
+  if (rate <= 0) return;
+  const leftS = Math.ceil((all - worked()) / rate);
+  const words = `${formatBytes(Math.round(rate))}/s, about ${leftS} s left`;
+  say("upload-pace", leftS > 0 ? words : "");
 }
 
 async function commit() {

@@ -109,11 +109,12 @@ function showKeys() {
   const legend = choice.querySelector("legend");
   const chosen = chosenKey()?.fingerprint;
   const rows = state.keys.map((record) => keyRow(record, chosen));
-  const none = el("p", {}, "No key of yours in this browser: make one, or restore one.");
+  const none = el("p", {}, "No key of yours is in this browser: make one, or restore one.");
   choice.replaceChildren(...(legend ? [legend] : []), ...(rows.length ? rows : [none]));
   if (!chosenKey()) choice.querySelector("input[name=key]:enabled")?.click();
-  const make = byId("key-make");
-  if (make && state.keys.length === 0) make.open = true;
+  const usable = choice.querySelector("input[name=key]:enabled") !== null;
+  if (byId("key-make")) byId("key-make").open = rows.length === 0;
+  byId("key-make-words")?.replaceChildren(usable ? "Make another key" : "Make a key");
 }
 
 function keyRow(record, chosen) {
@@ -154,7 +155,15 @@ function update() {
   const version = state.payloads?.version;
   signButton.textContent = version ? `Sign and publish ${version}` : "Sign and publish";
   const read = byId("read")?.checked ?? true;
-  signButton.disabled = !(chosenKey() && state.payloads && state.allowed && read);
+  const missing = [
+    chosenKey() ? "" : "a key",
+    state.payloads ? "" : "a version",
+    state.allowed ? "" : "checks that all pass",
+    read ? "" : "your word that you have read the statements",
+  ].filter(Boolean);
+  signButton.disabled = missing.length > 0;
+  const words = missing.length ? `Still needed: ${missing.join(", ")}.` : "";
+  byId("sign-missing")?.replaceChildren(words);
 }
 
 async function publish() {

@@ -29,7 +29,7 @@ function build() {
   if (!fields) return;
   let ready = false;
   const changed = () => {
-    byHand = false;
+    setByHand(false);
     if (ready) write();
   };
   inputs.forEach((input, index) => {
@@ -39,7 +39,7 @@ function build() {
   fields.replaceChildren(...controls.map(({ element }) => element));
   ready = true;
   const json = byId("run-json");
-  byHand = json?.open ?? false; // open from the start: it holds what the reader typed before
+  setByHand(json?.open ?? false); // open from the start: it holds what the reader typed before
   if (json && controls.length < inputs.length) json.open = true;
   if (!byHand) write();
 }
@@ -54,14 +54,32 @@ function write() {
   }
 }
 
-function compose() {
-  const given = new Map(controls.map(({ name, tensor }) => [name, tensor()]));
+function compose(mark = false) {
+  const given = new Map(controls.map(({ name, tensor }) => [name, tensor(mark)]));
   if (given.size === inputs.length) return inputs.map(({ name }) => given.get(name));
   return parseRequest(area?.value ?? "").inputs.map((item) => given.get(item?.name) ?? item);
 }
 
+/** Which of the two is sent, the fields or the JSON, is said where both are seen. */
+function setByHand(edited) {
+  byHand = edited;
+  area?.removeAttribute("aria-invalid");
+  const words = byId("run-by-hand");
+  if (words) words.hidden = !edited || controls.length === 0;
+}
+
+async function asking() {
+  try {
+    await ask();
+    byId("run-result")?.scrollIntoView({ block: "nearest" });
+  } catch (error) {
+    if (byHand) area?.setAttribute("aria-invalid", "true");
+    throw error;
+  }
+}
+
 async function ask() {
-  const request = byHand ? parseRequest(area.value) : { inputs: compose() };
+  const request = byHand ? parseRequest(area.value) : { inputs: compose(true) };
   const body = byHand ? typedRequest() : renderRequest(request.inputs);
   const address = inferAddress(main.dataset.model, main.dataset.version ?? "");
   const result = byId("run-result");
@@ -133,12 +151,10 @@ async function follow(id, line, ticket) {
 
 if (form) {
   build();
-  area?.addEventListener("input", () => {
-    byHand = true;
-  });
+  area?.addEventListener("input", () => setByHand(true));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     clearError("run-error");
-    void guarded(byId("run"), "run-error", ask);
+    void guarded(byId("run"), "run-error", asking);
   });
 }

@@ -11,6 +11,7 @@ import zlib
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
 
 from assay.dsse import load_public_key, parse_compact, verify_envelope
@@ -310,7 +311,7 @@ def test_a_bomb_is_refused_at_once(live: World) -> None:
         ("GET", "/v2/models/alice/add/versions/9/ready", 404, "unknown_revision"),
         ("GET", "/v2/models/alice/nobody", 404, "unknown_model"),
         ("GET", "/v2/nothing/here", 404, "not_found"),
-        ("GET", "/v2x", 404, "not_found"),
+        ("GET", "/v2/x", 404, "not_found"),
         ("GET", "/v2/models/alice/add/infer/", 404, "not_found"),
         ("GET", "/v2/models/alice/add/infer", 405, "method_not_allowed"),
         ("POST", "/v2/health/live", 405, "method_not_allowed"),
@@ -415,6 +416,18 @@ def test_a_view_that_breaks_answers_in_the_same_form(
     monkeypatch.setattr(views, "find_target", broken)
     words = refused(live.infer("alice/add", one(1)), 500, "internal")
     assert "secret" not in words
+
+
+def test_a_database_that_is_away_is_503_in_the_same_form(
+    live: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: Any, **__: Any) -> None:
+        raise OperationalError("connection refused at /secret/socket")
+
+    monkeypatch.setattr(views, "find_target", away)
+    answer = live.infer("alice/add", one(1))
+    assert "secret" not in refused(answer, 503, "unavailable")
+    assert answer.headers["retry-after"] == "5"
 
 
 def test_without_an_executor_the_site_says_when_to_come_back(live: World, settings: Any) -> None:

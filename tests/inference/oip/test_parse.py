@@ -153,7 +153,7 @@ def test_an_id_is_kept(sent: Any, echo: str) -> None:
 
 @pytest.mark.parametrize("sent", ["é" * 129, 7, "\ud800"])
 def test_an_id_is_a_short_text(sent: Any) -> None:
-    with pytest.raises(BadRequestError, match="id"):
+    with pytest.raises(BadRequestError, match=r"id|surrogate"):
         call([{**PLAIN, "data": [1]}], id=sent)
 
 
@@ -296,3 +296,21 @@ def test_a_raw_text_is_one_element() -> None:
 def test_a_raw_request_that_says_too_little_is_refused(inputs: tuple[Declared, ...]) -> None:
     with pytest.raises((BadRequestError, BadTensorError)):
         raw(bytes(24), *inputs)
+
+
+def test_mallory_may_not_buy_minutes_with_quotation_marks() -> None:
+    """A string without an end, full of quotation marks, once cost the square of its length."""
+    with pytest.raises(BadRequestError):
+        parse_json(b"[" * 101 + b'"' + b'\\"' * 400_000)
+
+
+@pytest.mark.parametrize("text", ['{"\\ud800":1}', '["\\uDFFF"]', '["\\ude00\\ud83d"]'])
+def test_half_of_a_surrogate_pair_is_no_text(text: str) -> None:
+    with pytest.raises(BadRequestError, match="surrogate"):
+        parse_json(text.encode())
+    assert parse_json(b'["\\ud83d\\ude00"]') == ["\U0001f600"]
+
+
+def test_a_deadline_beyond_every_calendar_is_only_long() -> None:
+    asked = call([{**PLAIN, "data": [1]}], parameters={"timeout": 10**4000})
+    assert asked.timeout_s == 10**6
