@@ -128,7 +128,7 @@ def init(
         root, keys = parse_trusted_root(fetched[ROOT]), parse_keys(fetched[KEYS])
         policy = parse_policy(fetched[POLICY])
         folder = trust_folder(root.logs[0].origin)
-        _pin(folder, fetched)
+        known = {key.key.fingerprint for key in _pin(folder, fetched).keys}
         output.line(f"Pinned in {folder}, as {base} said them now:")
         for log in root.logs:
             output.line(f"  log      {log.vkey}")
@@ -136,18 +136,30 @@ def init(
             output.line(f"  witness  {name}: {witness.vkey}")
         output.line(f"  quorum   {policy.quorum}")
         for key in keys.keys:
-            output.line(f"  key      {key.key.fingerprint}  {key.role} {key.owner}")
+            new = "  (new)" if known and key.key.fingerprint not in known else ""
+            output.line(f"  key      {key.key.fingerprint}  {key.role} {key.owner}{new}")
         origin = root.logs[0].origin
         if urlsplit(base).hostname != origin:
             output.line(f"This address is not {origin}: be sure that it may speak for that log.")
         output.line("Compare them with another source before you rely on them.")
 
 
-def _pin(folder: Path, fetched: dict[str, bytes]) -> None:
-    """Write the files, or nothing: what is pinned already must be the same."""
+def _pin(folder: Path, fetched: dict[str, bytes]) -> KeyRing:
+    """Write the files, or nothing; return the keys that were pinned before.
+
+    What is pinned stays as it is. A registry gains keys, and keys are revoked: the list of keys may
+    grow and say so, and that is all that may change.
+    """
+    before = KeyRing(keys=())
     for name, data in fetched.items():
         path = folder / name
-        if path.exists() and read_file(path, LIMITS.trusted_root) != data:
+        if not path.exists():
+            continue
+        pinned = read_file(path, LIMITS.trusted_root)
+        if name == KEYS:
+            before = parse_keys(pinned)
+            _check_grown(before, parse_keys(data), path)
+        elif pinned != data:
             raise VerificationError(
                 f"{path} pins something else than the registry says now; "
                 "find out why before you remove it"
@@ -160,6 +172,24 @@ def _pin(folder: Path, fetched: dict[str, bytes]) -> None:
             path.replace(folder / name)
     except OSError as error:
         raise UnavailableError(f"cannot write {folder}: {error.strerror}") from error
+    return before
+
+
+def _check_grown(before: KeyRing, now: KeyRing, path: Path) -> None:
+    """Check that every pinned key is listed as it was; a revocation may have come, none may go."""
+    listed = {key.key.fingerprint: key for key in now.keys}
+    for key in before.keys:
+        same = listed.get(key.key.fingerprint)
+        if same is None or (key.role, key.owner, key.index) != (same.role, same.owner, same.index):
+            raise VerificationError(
+                f"{path} pins the key {key.key.fingerprint}, which the registry now lists "
+                "otherwise or not at all; find out why before you remove it"
+            )
+        if key.revoked is not None and key.revoked != same.revoked:
+            raise VerificationError(
+                f"{path} pins a revocation of the key {key.key.fingerprint}, which the registry "
+                "now tells otherwise"
+            )
 
 
 def origin_of(bundle_checkpoint: bytes) -> str:

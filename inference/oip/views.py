@@ -127,7 +127,20 @@ def model_ready(request: HttpRequest, name: str, version: str | None = None) -> 
 @endpoint("POST")
 def infer(request: HttpRequest, name: str, version: str | None = None) -> HttpResponse:
     """Run a model; the answer is durable, and carries its signed statement."""
-    user = caller_of(request)
+    return _infer(request, caller_of(request), name, version)
+
+
+@endpoint("POST")
+def infer_in_session(request: HttpRequest, owner: str, name: str, version: str) -> HttpResponse:
+    """Do the same for the page, whose session says who asks.
+
+    It lies outside `/v2`, because a session needs Django's CSRF check, which stock clients of the
+    protocol could not pass.
+    """
+    return _infer(request, request.user, f"{owner}/{name}", version)
+
+
+def _infer(request: HttpRequest, user: Caller, name: str, version: str | None) -> HttpResponse:
     target = find_target(name, version, user)
     call = parse_call(read_body(request), target.signature.inputs)
     wishes = Wishes(

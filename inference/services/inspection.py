@@ -77,6 +77,11 @@ def inspect(revision_id: str) -> bool:
         )
     except NotRunnableError as error:
         inspected = _refused("too_large", revision.graph_path, error.message)
+    except ExecutorError as error:
+        if error.code != "bad_input":
+            raise
+        # The files are beyond it (weights that are too large together, say) and stay so.
+        inspected = _refused("limits", revision.graph_path, error.message)
     if _has_nul(asdict(inspected)):
         # PostgreSQL keeps no such text, and the portable runtime would cut it there.
         words = "a name or text in the graph holds a NUL: name it otherwise"

@@ -19,19 +19,31 @@ export function inferAddress(model, version) {
 }
 
 /**
+ * Return the address that runs a release for the person who is signed in here.
+ *
+ * @param {string} model `owner/name`
+ * @param {string} version
+ * @returns {string}
+ */
+export function sessionAddress(model, version) {
+  return `/models/${model}/run/${encodeURIComponent(version)}/infer`;
+}
+
+/**
  * Run a model.
  *
  * @param {string} address
  * @param {string} body the request, JSON
+ * @param {Record<string, string>} [extra] headers beside the content type
  * @returns {Promise<{answer: any, text: string}>} `text` is the answer as it came: its numbers are
  *   exact where JavaScript's are not
  * @throws {ApiError} any answer but 200, or none
  */
-export async function infer(address, body) {
+export async function infer(address, body, extra = {}) {
   let response;
   let text;
   try {
-    const headers = { "Content-Type": "application/json" };
+    const headers = { "Content-Type": "application/json", ...extra };
     response = await fetch(address, { method: "POST", headers, body });
     text = await response.text();
   } catch {

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner, Result
 
@@ -17,6 +18,7 @@ from assay.bundle import parse_bundle, render_bundle
 from assay.cli import app
 from assay.cli.files import hash_file, read_file, read_folder
 from assay.cli.output import plain
+from assay.dsse import public_key_of
 from assay.errors import FormatError, UnavailableError, VerificationError
 from assay.manifest import OMS
 from assay.policy import log_key, render_trusted_root
@@ -260,6 +262,31 @@ def test_a_pin_is_never_overwritten(home: Path) -> None:
     assert result.exit_code == 1
     assert "keys.json" in result.stderr
     assert home.joinpath("keys.json").read_bytes() == keys_document()
+
+
+def with_key(document: bytes, **fields: Any) -> bytes:
+    """Return keys.json with one more key, another one than that of the vectors."""
+    other = ec.derive_private_key(7, ec.SECP256R1()).public_key()
+    key = public_key_of(other)
+    row = {"fingerprint": key.fingerprint, "role": "publisher", "owner": "bob", "index": 9}
+    listed = json.loads(document)["keys"]
+    return json.dumps({"keys": [*listed, {**row, "publicKey": key.pem, **fields}]}).encode()
+
+
+def test_a_registry_may_list_new_keys_and_revoke_pinned_ones(home: Path) -> None:
+    grown = with_key(keys_document(revoked=12))
+    with stand(published()) as server:
+        assert run("trust", "init", server.url).exit_code == 0
+        server.pages.update(published(**{"keys.json": grown}))
+        result = run("trust", "init", server.url)
+        assert (result.exit_code, "publisher bob  (new)" in result.stdout) == (0, True)
+        assert home.joinpath("keys.json").read_bytes() == grown
+        # What was told once cannot be taken back: neither a key nor a revocation.
+        for lie in (keys_document(revoked=12), with_key(keys_document())):
+            server.pages.update(published(**{"keys.json": lie}))
+            result = run("trust", "init", server.url)
+            assert (result.exit_code, "pins" in result.stderr) == (1, True)
+    assert home.joinpath("keys.json").read_bytes() == grown
 
 
 def test_nothing_is_pinned_of_what_cannot_be_read(home: Path) -> None:

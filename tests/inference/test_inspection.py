@@ -9,7 +9,7 @@ import pytest
 from django.db import connection, connections
 
 from inference import tasks, wakeups
-from inference.client import ExecutorError, ExecutorUnavailable
+from inference.client import ExecutorClient, ExecutorError, ExecutorUnavailable, Inspection
 from inference.services import asking, inspection
 from inference.services.run import infer
 from registry.choices import RevisionState
@@ -142,6 +142,21 @@ def test_an_executor_that_breaks_off_at_one_revision_is_asked_about_the_next(
 
     monkeypatch.setattr(inspection, "inspect", first_breaks)
     assert tasks.inspect_pending() == 1
+
+
+def test_files_that_the_executor_refuses_to_take_fail_and_are_not_asked_about_again(
+    site: Site, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beyond = upload(alice, "beyond", add())
+
+    def refuse(*_: object, **__: object) -> Inspection:
+        raise ExecutorError("bad_input", "the weights are larger together than is taken")
+
+    monkeypatch.setattr(ExecutorClient, "inspect", refuse)
+    assert tasks.inspect_pending() == 1
+    beyond.refresh_from_db()
+    assert beyond.state == RevisionState.FAILED
+    assert beyond.report["findings"][0]["code"] == "limits"
 
 
 @pytest.mark.parametrize("there", [b"\x01x", b"\x01y", b"\x03Add"])

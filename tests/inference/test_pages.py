@@ -130,6 +130,52 @@ def test_who_asked_is_told_to_nobody_but_them(
 # ------------------------------------------------------------------ the Run tab
 
 
+def ask_in_session(browser: Client, model: str, version: str = "1.0.0") -> Any:
+    """Ask as the script of the Run tab does."""
+    tensor = {"name": "x", "datatype": "FP32", "shape": [1], "data": [2.5]}
+    browser.get(f"/models/{model}/run/")
+    return browser.post(
+        f"/models/{model}/run/{version}/infer",
+        {"inputs": [tensor]},
+        content_type="application/json",
+        headers={"X-CSRFToken": browser.cookies["csrftoken"].value},
+    )
+
+
+def test_a_run_from_the_page_is_of_the_person_who_is_signed_in(site: Site, alice: Person) -> None:
+    publish(alice, "add", add(), visibility=Visibility.PRIVATE)
+    browser = Client(enforce_csrf_checks=True)
+    assert browser.login(username="alice", password=PASSWORD)
+    answer = ask_in_session(browser, "alice/add")
+    assert answer.status_code == 200
+    execution = Execution.objects.get(pk=answer["Assay-Execution"])
+    assert execution.caller == alice.user
+    assert answer.json()["parameters"]["receipt"] == execution.receipt
+    assert str(execution.pk) in browser.get("/executions/?mine=1").content.decode()
+
+
+def test_mallorys_page_cannot_run_with_alices_session(
+    site: Site, alice: Person, mallory: Person
+) -> None:
+    publish(alice, "add", add(), visibility=Visibility.PRIVATE)
+    forged = Client(enforce_csrf_checks=True)
+    assert forged.login(username="alice", password=PASSWORD)
+    answer = forged.post("/models/alice/add/run/1.0.0/infer", "{}", content_type="text/plain")
+    assert answer.status_code == 403
+    own = Client(enforce_csrf_checks=True)
+    assert own.login(username="mallory", password=PASSWORD)
+    own.get("/models/")
+    own.cookies["csrftoken"] = own.get("/accounts/email/").cookies["csrftoken"].value
+    answer = own.post(
+        "/models/alice/add/run/1.0.0/infer",
+        {"inputs": []},
+        content_type="application/json",
+        headers={"X-CSRFToken": own.cookies["csrftoken"].value},
+    )
+    assert (answer.status_code, answer.json()["code"]) == (404, "unknown_model")
+    assert not Execution.objects.exists()
+
+
 def test_the_form_begins_with_zeros(site: Site, alice: Person, client: Client) -> None:
     publish(alice, "add", add())
     answer = client.get("/models/alice/add/run/")

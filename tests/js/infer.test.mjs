@@ -4,7 +4,7 @@ import { createServer } from "node:http";
 import { after, before, test } from "node:test";
 
 import { ApiError, path, requestFrom } from "../../static/js/api.js";
-import { curlLine, infer, inferAddress, waitIncluded } from "../../static/js/infer.js";
+import { curlLine, infer, inferAddress, sessionAddress, waitIncluded } from "../../static/js/infer.js";
 import { bytes } from "./vectors.mjs";
 
 let base;
@@ -30,6 +30,7 @@ after(() => {
 test("a release is asked at its own address", () => {
   assert.equal(inferAddress("a/b", "1.0"), "/v2/models/a--b/versions/1.0/infer");
   assert.equal(inferAddress("a/b", ""), "/v2/models/a--b/infer");
+  assert.equal(sessionAddress("a/b", "1.0"), "/models/a/b/run/1.0/infer");
 });
 
 test("an answer comes with its exact text", async () => {

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,8 @@ class Command(BaseCommand):
             finally:
                 self.tell("Stopping")
                 supervisor.shut_down()
+                with suppress(OSError):  # something of the operator's may lie there
+                    settings.RUN_DIR.rmdir()
                 self.tell("Stopped; all data is in " + str(settings.DATA))
 
     def tell(self, line: str) -> None:

@@ -1,7 +1,8 @@
 // /models/<owner>/<name>/run/: ask the model, show the answer, follow it into the ledger.
 
 import { byId, clearError, el, evidenceWords, guarded } from "../dom.js";
-import { curlLine, infer, inferAddress, waitIncluded } from "../infer.js";
+import { csrfToken } from "../api.js";
+import { curlLine, infer, inferAddress, sessionAddress, waitIncluded } from "../infer.js";
 import { checkAnswer } from "../receipt-check.js";
 import { parseRequest, planInput, renderRequest } from "../run-inputs.js";
 import { readOutputs } from "../run-outputs.js";
@@ -81,12 +82,13 @@ async function asking() {
 async function ask() {
   const request = byHand ? parseRequest(area.value) : { inputs: compose(true) };
   const body = byHand ? typedRequest() : renderRequest(request.inputs);
-  const address = inferAddress(main.dataset.model, main.dataset.version ?? "");
+  const { model, version = "" } = main.dataset;
+  const address = inferAddress(model, version);
   const result = byId("run-result");
   const ticket = (asked += 1);
   result?.replaceChildren(el("p", { class: "muted" }, "Running…"));
   try {
-    const { answer, text } = await infer(address, body);
+    const { answer, text } = await send(model, version, body);
     const readings = readOutputs(answer.outputs, hints);
     const check = await checkAnswer(request, answer);
     const curl = curlLine(location.origin + address, body);
@@ -94,11 +96,14 @@ async function ask() {
     void follow(answer.parameters?.execution_id, line, ticket);
   } catch (error) {
     result?.replaceChildren(el("p", { class: "muted" }, "No answer."));
-    // The protocol's addresses know no session: a private model runs through the page itself.
-    if (!area || ![401, 403, 404].includes(error.status)) throw error;
-    if (!byHand) write();
-    form.submit();
+    throw error;
   }
+}
+
+/** Send the request as whoever is signed in here, else as anybody. */
+function send(model, version, body) {
+  if (!form.dataset.person) return infer(inferAddress(model, version), body);
+  return infer(sessionAddress(model, version), body, { "X-CSRFToken": csrfToken() });
 }
 
 /** What the reader typed, character by character: JSON.parse would round large integers. */
