@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.e2e.stack import ROOT
 
 README = ROOT / "README.md"
-SITE = "http://127.0.0.1:8000"
+SITE = "http://localhost:8000"  # by its name: the log speaks for `localhost`
 _BLOCK = re.compile(r"(```console\n)(.*?)(```)", re.DOTALL)
 _MASKS = (
     (re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}"), "<id>"),

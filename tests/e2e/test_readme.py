@@ -25,6 +25,8 @@ def test_every_command_of_the_readme_prints_what_it_shows(
 ) -> None:
     shown = [exchange for block in blocks() for exchange in block]
     assert len(shown) > 8
-    printed = perform([exchange.command for exchange in shown], fresh.url, tmp_path)
+    printed = perform(
+        [exchange.command for exchange in shown], f"http://localhost:{fresh.port}", tmp_path
+    )
     for exchange, output in zip(shown, printed, strict=True):
         assert mask(output) == mask(exchange.output), exchange.command
