@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from json import JSONEncoder
 from typing import Any
 
+from allauth.account.models import EmailAddress
 from django import template
 from django.forms import BoundField, CheckboxInput
 from django.utils.html import format_html
@@ -98,3 +99,9 @@ def current_page(context: template.Context, address: str) -> SafeString:
 def words(pattern: str, *values: object) -> str:
     """Return `pattern` with each `{}` filled in: a sentence for another template."""
     return pattern.format(*values)
+
+
+@register.filter
+def has_confirmed_address(user: Any) -> bool:
+    """Say whether an account has an e-mail address that was confirmed by its link."""
+    return bool(EmailAddress.objects.filter(user=user, verified=True).exists())

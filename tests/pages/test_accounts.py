@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from allauth.account.models import EmailAddress
 from django.contrib.auth import get_user_model
 from django.core import mail
 from django.test import Client
@@ -145,3 +146,12 @@ def test_a_passphrase_goes_nowhere_when_the_script_is_missing(
     forms = [tag for tag in page.all("form") if str(tag.attributes.get("id")).endswith("-key")]
     assert forms
     assert {tag.attributes.get("method") for tag in forms} == {"dialog"}
+
+
+def test_alice_is_told_that_a_second_factor_needs_a_confirmed_address(
+    as_alice: Client, alice: Person
+) -> None:
+    words = "Confirm your e-mail address first"
+    assert words in as_alice.get("/accounts/2fa/").content.decode()
+    EmailAddress.objects.create(user=alice.user, email=alice.user.email, verified=True)
+    assert words not in as_alice.get("/accounts/2fa/").content.decode()
