@@ -254,14 +254,22 @@ def test_a_registry_at_its_own_address_speaks_for_its_own_log() -> None:
     assert (result.exit_code, "This address is not" in result.stdout) == (0, False)
 
 
-def test_a_pin_is_never_overwritten(home: Path) -> None:
+@pytest.mark.parametrize(
+    ("lie", "pinned"),
+    [
+        ({"keys.json": keys_document(owner="mallory")}, "keys.json"),
+        ({"witness-policy.txt": vector("witness-policy.txt") + b"# mallory\n"}, "policy.txt"),
+    ],
+)
+def test_a_pin_is_never_overwritten(home: Path, lie: dict[str, bytes], pinned: str) -> None:
     with stand(published()) as server:
         assert run("trust", "init", server.url).exit_code == 0
-        server.pages.update(published(**{"keys.json": keys_document(owner="mallory")}))
+        before = home.joinpath(pinned).read_bytes()
+        server.pages.update(published(**lie))
         result = run("trust", "init", server.url)
     assert result.exit_code == 1
-    assert "keys.json" in result.stderr
-    assert home.joinpath("keys.json").read_bytes() == keys_document()
+    assert pinned in result.stderr
+    assert home.joinpath(pinned).read_bytes() == before
 
 
 def with_key(document: bytes, **fields: Any) -> bytes:
