@@ -16,6 +16,12 @@ const HEAP_MIB = 1024; // JavaScript's own memory in one thread: strings; tensor
 
 const folder = pathToFileURL(`${process.argv[2]}/`).href;
 const wasm = readFileSync(new URL("ort-wasm-simd-threaded.wasm", folder));
+// What the threads will read must be there now: else each model would be blamed for its absence.
+for (const file of ["ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs"]) {
+  readFileSync(new URL(file, folder));
+}
+readFileSync(new URL("./model.mjs", import.meta.url));
+readFileSync(new URL("../../../assay/replay/tensors.mjs", import.meta.url));
 const socket = new Socket({ fd: 0, readable: true, writable: true });
 const models = new Map(); // key -> Worker
 let current = null; // the request under way: { key, worker, timer }

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from inference.executor.hosts import SCRIPT, Program
+from inference.executor.hosts import SCRIPT, Host, HostDied, Program
 from inference.executor.protocol import ConnectionEnded, ProtocolError
 from inference.executor.spawn import Child, Jail, Spawner
 from tests.inference.executor.running import ROOT, is_running, program, wait_until
@@ -163,3 +165,15 @@ def test_the_host_script_reads_nothing_but_its_own_files() -> None:
         "--allow-worker",
     ]
     assert SCRIPT.is_relative_to(ROOT / "inference" / "executor" / "portable")
+
+
+@pytest.mark.parametrize("absent", ["ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs"])
+def test_a_process_that_cannot_read_its_own_runtime_blames_no_model(
+    spawner: Spawner, tmp_path: Path, absent: str
+) -> None:
+    whole = program()
+    for path in whole.folder.iterdir():
+        if path.name != absent:
+            shutil.copy(path, tmp_path)
+    with pytest.raises(HostDied):
+        Host.start(spawner, replace(whole, folder=tmp_path))
