@@ -18,6 +18,7 @@ from assay.note import parse_note
 from assay.statements import ExecutionPredicate, Statement, parse_predicate, parse_statement
 
 TLOG_PROOF_HEADER = "c2sp.org/tlog-proof@v1"
+OUTPUT_NAME = "output.tensors"  # the subject of an execution, and the name of its file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,6 +44,21 @@ DATATYPES: dict[str, int | None] = {
     "FP64": 8,
     "BYTES": None,
 }
+# The codes of `struct` and `array`, for the datatypes that Python can read.
+CODES = {
+    "BOOL": "?",
+    "INT8": "b",
+    "INT16": "h",
+    "INT32": "i",
+    "INT64": "q",
+    "UINT8": "B",
+    "UINT16": "H",
+    "UINT32": "I",
+    "UINT64": "Q",
+    "FP16": "e",
+    "FP32": "f",
+    "FP64": "d",
+}
 
 # Big-endian: the exponent bits, the mantissa bits, the quiet NaN.
 _NANS = {

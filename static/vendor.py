@@ -1,5 +1,4 @@
-# A script that make runs, in a folder of static files: no package.
-# ruff: noqa: INP001
+# ruff: noqa: INP001 (a script that make runs, in a folder of static files: no package)
 """Copy the pinned browser libraries from NODE_MODULES into `static/vendor/`, checked by digest.
 
 Run as `python static/vendor.py NODE_MODULES`, with the standard library alone. What is copied, from

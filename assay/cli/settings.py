@@ -15,10 +15,10 @@ from assay.errors import MisuseError
 
 def trust_folder(origin: str) -> Path:
     """Return the folder of what is pinned for the log `origin`, which is a bare host name."""
-    named = os.environ.get("ASSAY_TRUST")  # noqa: TID251 (the environment enters here)
+    named = os.environ.get("ASSAY_TRUST")
     if named:
         return Path(named)
-    config = os.environ.get("XDG_CONFIG_HOME")  # noqa: TID251 (the environment enters here)
+    config = os.environ.get("XDG_CONFIG_HOME")
     return (Path(config) if config else _home() / ".config") / "assay" / origin
 
 
@@ -31,4 +31,4 @@ def _home() -> Path:
 
 def node_binary() -> str:
     """Return the Node that the reader named, `""` for none."""
-    return os.environ.get("NODE_BINARY", "")  # noqa: TID251 (the environment enters here)
+    return os.environ.get("NODE_BINARY", "")

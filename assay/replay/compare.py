@@ -6,22 +6,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from assay.tensors import DATATYPES, Tensor
-
-_CODES = {
-    "BOOL": "?",
-    "INT8": "b",
-    "INT16": "h",
-    "INT32": "i",
-    "INT64": "q",
-    "UINT8": "B",
-    "UINT16": "H",
-    "UINT32": "I",
-    "UINT64": "Q",
-    "FP16": "e",
-    "FP32": "f",
-    "FP64": "d",
-}
+from assay.tensors import CODES, DATATYPES, Tensor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +53,7 @@ def _difference(claimed: Tensor, replayed: Tensor) -> str | None:
 
 def _value(tensor: Tensor, index: int, size: int) -> str:
     data = tensor.data[index * size : (index + 1) * size]
-    code = _CODES.get(tensor.datatype)
+    code = CODES.get(tensor.datatype)
     if code is None:
         return data[::-1].hex()
     (value,) = struct.unpack(f"<{code}", data)

@@ -1,8 +1,16 @@
-"""The executor's P-256 key: PKCS#8 PEM, mode 0600, made at the first start."""
+"""The executor's P-256 key: PKCS#8 PEM, mode 0600, made at the first start.
+
+The link is the commit point: before it there is no key, after it the key is whole and durable. What
+a crash leaves beside it is never read, and never in the way of the next start.
+
+The registry makes its own key alike; this process may import nothing of the registry.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
@@ -37,15 +45,18 @@ def _create(path: Path) -> None:
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(pem)
-        file.flush()
-        os.fsync(file.fileno())
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.link(beside, path)  # of two first starts one wins, and both read the winner's key
-    except FileExistsError:
-        pass
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(pem)
+            file.flush()
+            os.fsync(file.fileno())
+        # A link never overwrites: of two first starts one wins, and both read the winner's key.
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(beside)
+        os.fsync(folder)
     finally:
+        os.close(folder)
         beside.unlink()

@@ -70,8 +70,8 @@ class Frame:
 
 
 def _dump(header: dict[str, Any]) -> bytes:
-    # A frame is neither hashed nor signed, and six of them are on the path of every answer.
-    return json.dumps(header, separators=(",", ":")).encode()  # noqa: TID251
+    # Six frames are on the path of every answer.
+    return json.dumps(header, separators=(",", ":")).encode()  # noqa: TID251 (never hashed or signed)
 
 
 def send(connection: socket.socket, frame: Frame) -> None:

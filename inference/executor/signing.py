@@ -20,6 +20,7 @@ from assay.dsse import PublicKey, compact, public_key_of, sign
 from assay.errors import FormatError, VerificationError
 from assay.manifest import Manifest
 from assay.note import VKey, open_note
+from assay.receipt import OUTPUT_NAME
 from assay.statements import (
     ExecutionPredicate,
     Graph,
@@ -34,8 +35,6 @@ from assay.statements import (
 from assay.tensors import SALT_BYTES, commitment
 from inference.executor.pool import Ran
 from inference.executor.protocol import Refusal
-
-OUTPUT_NAME = "output.tensors"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from assay.dsse import Envelope, PublicKey, parse_compact, verify_envelope
 from assay.errors import FormatError, VerificationError
-from assay.receipt import execution_of
+from assay.receipt import OUTPUT_NAME, execution_of
 from assay.statements import (
     ExecutionPredicate,
     Graph,
@@ -28,8 +28,6 @@ from assay.statements import (
     Subject,
     parse_statement,
 )
-
-OUTPUT_NAME = "output.tensors"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,20 +13,11 @@ from itertools import chain
 from typing import Any
 
 from assay.errors import FormatError
-from assay.tensors import DATATYPES, Tensor, decode_bytes, encode_bytes
+from assay.tensors import CODES, DATATYPES, Tensor, decode_bytes, encode_bytes
 from inference.errors import BadTensorError
 
-INTEGERS = {
-    "INT8": "b",
-    "INT16": "h",
-    "INT32": "i",
-    "INT64": "q",
-    "UINT8": "B",
-    "UINT16": "H",
-    "UINT32": "I",
-    "UINT64": "Q",
-}
-FLOATS = {"FP32": "f", "FP64": "d"}
+INTEGERS = {name: code for name, code in CODES.items() if "INT" in name}
+FLOATS = {name: CODES[name] for name in ("FP32", "FP64")}
 BINARY_ONLY = ("FP16", "BF16")
 _JSON_NAMES = {
     type(None): "null",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import subprocess
 import sys
@@ -189,3 +191,30 @@ def test_a_runtime_is_named_by_the_bytes_of_its_files(tmp_path: Path) -> None:
     (copy / "ort.wasm.min.mjs").write_text("something else")
     with pytest.raises(UnavailableError, match="another program"):
         load_runtime(copy)
+
+
+def test_a_key_that_a_crash_left_half_made_is_in_nobodys_way(tmp_path: Path) -> None:
+    folder = tmp_path / "keys"
+    folder.mkdir()
+    (folder / f".key.pem.{os.getpid()}").write_bytes(b"half a key")
+    made = load_or_create_key(folder / "key.pem")
+    assert load_or_create_key(folder / "key.pem").private_numbers() == made.private_numbers()
+    assert sorted(path.name for path in folder.iterdir()) == [
+        f".key.pem.{os.getpid()}",
+        "key.pem",
+    ]
+
+
+def test_a_key_whose_writing_fails_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "keys"
+    folder.mkdir()
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="no space"):
+        load_or_create_key(folder / "key.pem")
+    assert list(folder.iterdir()) == []
