@@ -165,7 +165,8 @@ class Postgres:
             "listen_addresses": "",
             "unix_socket_directories": str(self.sockets),
             "max_connections": "200",
-            "shared_buffers": "128MB",
+            "shared_buffers": "512MB",
+            "max_wal_size": "2GB",
             "log_min_messages": "warning",
             "timezone": "UTC",
         }

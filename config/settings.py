@@ -52,8 +52,16 @@ LEDGER_ORIGIN = env.text("LEDGER_ORIGIN", "localhost")
 LEDGER_URL = env.text("LEDGER_URL", f"http://{LEDGER_ORIGIN}:{PORT}/log")
 LEDGER_KEY = Path(env.text("LEDGER_KEY", str(KEYS_DIR / "log.pem")))
 LEDGER_DIR = DATA / "log"
+# Empty: the folder LEDGER_DIR. Else s3://bucket/prefix; boto3 finds the credentials by itself.
+LEDGER_STORAGE = env.text("LEDGER_STORAGE")
+LEDGER_S3_ENDPOINT = env.text("LEDGER_S3_ENDPOINT")
+LEDGER_S3_REGION = env.text("LEDGER_S3_REGION", "us-east-1")
 LEDGER_BATCH = 256
 LEDGER_INTERVAL_MS = 250
+# Strangers' witnesses are asked at most this often; one on this machine, for every checkpoint.
+WITNESS_INTERVAL_S = env.integer("WITNESS_INTERVAL_S", 10)
+# What one key, or one person, may hand in through the open interfaces in a minute.
+LEDGER_KEY_RATE = env.integer("LEDGER_KEY_RATE", 120)
 WITNESS_POLICY = Path(env.text("WITNESS_POLICY", str(DATA / "witness-policy.txt")))
 REGISTRY_KEY = Path(env.text("REGISTRY_KEY", str(KEYS_DIR / "registry.pem")))
 
@@ -199,6 +207,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 CELERY_BEAT_SCHEDULE = {
     "sweep-executions": {"task": "inference.tasks.sweep", "schedule": 5.0},
     "inspect-revisions": {"task": "inference.tasks.inspect_pending", "schedule": 5.0},
+    "sweep-staged-payloads": {"task": "ledger.tasks.sweep_staged", "schedule": 3600.0},
     "sweep-uploads": {"task": "registry.tasks.sweep_uploads", "schedule": 600.0},
 }
 

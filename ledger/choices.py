@@ -16,3 +16,11 @@ class Kind(models.TextChoices):
     REPLAY = "replay", "replay"
     KEY = "key", "key"
     MODERATION = "moderation", "moderation"
+
+
+class LeaderState(models.TextChoices):
+    """What the sequencer does: it leads, it waits for a better time, or it stopped for good."""
+
+    LEADING = "leading", "leading"
+    HELD = "held", "held"
+    STOPPED = "stopped", "stopped"

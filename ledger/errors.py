@@ -58,3 +58,45 @@ class LogDamagedError(LedgerError):
 
     code = "log_damaged"
     status = 500
+
+
+class LogHeldError(LedgerError):
+    """Nothing is wrong with the log, but now is no time to grow: a full disk, a wrong clock."""
+
+    code = "log_held"
+    status = 503
+
+
+class LogStoppedError(LedgerError):
+    """The sequencer found what must not be and stopped; nothing is logged until people look."""
+
+    code = "log_stopped"
+    status = 503
+
+
+class UnregisteredKeyError(LedgerError):
+    """The log holds no registration of this key that counts now."""
+
+    code = "key_not_registered"
+    status = 403
+
+
+class KeyMayNotError(LedgerError):
+    """The key is registered, but not for statements of this kind or this owner."""
+
+    code = "key_may_not"
+    status = 403
+
+
+class PayloadMissingError(LedgerError):
+    """The signed payload was not handed in first: the log takes no leaf without content."""
+
+    code = "payload_missing"
+    status = 400
+
+
+class TooManyClaimsError(LedgerError):
+    """This key, or this person, asks faster than the open interfaces allow."""
+
+    code = "rate_limited"
+    status = 429

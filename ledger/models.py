@@ -10,14 +10,22 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 
-from ledger.choices import Kind
+from ledger.choices import Kind, LeaderState
 
 
 class Log(models.Model):
-    """One append-only log: its origin and key, and the head that the sequencer alone moves."""
+    """One append-only log: its origin and key, and the head that the sequencer alone moves.
+
+    `place` is where its files lie under the storage's root. `term` counts leaders: only the newest
+    one's writes count. A frozen log may name its `successor`, the origin that goes on.
+    """
 
     origin = models.CharField(max_length=253, unique=True)
     vkey = models.CharField(max_length=400)
+    url = models.CharField(max_length=400, blank=True)
+    place = models.CharField(max_length=300, blank=True)
+    term = models.BigIntegerField(default=0)
+    successor = models.CharField(max_length=253, blank=True)
     size = models.BigIntegerField(default=0)
     root = models.BinaryField(max_length=32)
     frozen_at = models.DateTimeField(null=True, blank=True)
@@ -28,6 +36,51 @@ class Log(models.Model):
 
     def __str__(self) -> str:
         return self.origin
+
+
+class Leader(models.Model):
+    """What the log's sequencer says of itself: the only row here that may go back and forth.
+
+    Nothing durable rests on it; pages and intake read it to say why nothing is logged now.
+    """
+
+    log = models.OneToOneField(Log, on_delete=models.PROTECT, primary_key=True)
+    term = models.BigIntegerField()
+    name = models.CharField(max_length=200, help_text="host and process")
+    state = models.CharField(max_length=16, choices=LeaderState)
+    reason = models.CharField(max_length=1000, blank=True)
+    since = models.DateTimeField()
+    beat_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.state}"
+
+
+class StagedPayload(models.Model):
+    """A payload that somebody may log soon, under SHA-256 of its PAE; swept when nobody does.
+
+    `staged_by` names who brought it: `key:<fingerprint>` or `user:<id>`.
+    """
+
+    pae_sha256 = models.BinaryField(primary_key=True, max_length=32)
+    payload_type = models.CharField(max_length=100)
+    payload = models.BinaryField()
+    staged_by = models.CharField(max_length=80)
+    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
+
+    def __str__(self) -> str:
+        return bytes(self.pae_sha256).hex()
+
+
+class Allowance(models.Model):
+    """A token bucket: how much `name` may still ask of the open interfaces, as of `at`."""
+
+    name = models.CharField(max_length=80, primary_key=True)
+    tokens = models.FloatField()
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class Payload(models.Model):
@@ -45,29 +98,38 @@ class Payload(models.Model):
 class Entry(models.Model):
     """One claim: a signature by one key over one payload. `index` is NULL while it is pending."""
 
-    log = models.ForeignKey(Log, on_delete=models.PROTECT, related_name="entries")
+    # Each index costs a write at intake and another one when the entry gets its place: the foreign
+    # keys have none of their own where a constraint begins with them.
+    log = models.ForeignKey(Log, on_delete=models.PROTECT, related_name="entries", db_index=False)
     index = models.BigIntegerField(null=True, blank=True)
-    payload = models.ForeignKey(Payload, on_delete=models.PROTECT, related_name="entries")
+    payload = models.ForeignKey(
+        Payload, on_delete=models.PROTECT, related_name="entries", db_index=False
+    )
     signature = models.BinaryField()
     public_key = models.BinaryField()
-    fingerprint = models.CharField(max_length=64, db_index=True)
+    fingerprint = models.CharField(max_length=64)
     leaf_hash = models.BinaryField(max_length=32, unique=True)
     kind = models.CharField(max_length=16, choices=Kind)
-    model = models.CharField(max_length=200, blank=True, db_index=True)
+    model = models.CharField(max_length=200, blank=True)
+    owner = models.CharField(max_length=100, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         constraints = (
             models.UniqueConstraint(fields=("log", "index"), name="entry_index_unique"),
-            models.UniqueConstraint(fields=("fingerprint", "payload"), name="entry_claim_unique"),
+            models.UniqueConstraint(fields=("payload", "fingerprint"), name="entry_claim_unique"),
             models.CheckConstraint(
                 condition=Q(index__isnull=True) | Q(index__gte=0), name="entry_index_natural"
             ),
         )
         indexes = (
-            models.Index(fields=("id",), condition=Q(index__isnull=True), name="entry_pending"),
-            models.Index(fields=("log", "-index"), name="entry_newest"),
+            models.Index(
+                fields=("log", "id"), condition=Q(index__isnull=True), name="entry_pending"
+            ),
             models.Index(fields=("kind", "-index"), name="entry_kind_newest"),
+            models.Index(fields=("model", "-index"), name="entry_model_newest"),
+            models.Index(fields=("owner", "-index"), name="entry_owner_newest"),
+            models.Index(fields=("fingerprint", "-index"), name="entry_signer_newest"),
         )
 
     def __str__(self) -> str:
@@ -112,12 +174,15 @@ class Cosignature(models.Model):
         Checkpoint, on_delete=models.PROTECT, related_name="cosignatures"
     )
     witness = models.CharField(max_length=253)
+    key_id = models.CharField(max_length=8, blank=True, help_text="hex")
     line = models.CharField(max_length=1000)
     seen_at = models.DateTimeField(help_text="the time that the witness signed")
 
     class Meta:
         constraints = (
-            models.UniqueConstraint(fields=("checkpoint", "witness"), name="cosignature_unique"),
+            models.UniqueConstraint(
+                fields=("checkpoint", "witness", "key_id"), name="cosignature_unique"
+            ),
         )
 
     def __str__(self) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeVar
 
-from django.conf import settings
 from django.db.models import Exists, Max, Min, Model, OuterRef, Q, QuerySet
 
 from assay.note import parse_line
 from assay.policy import TlogPolicy
 from ledger.errors import LogBusyError
+from ledger.logs import current_log
 from ledger.models import Checkpoint, Cosignature, Entry, Log, Subject
 from ledger.policy import witness_policy, witnesses_of
 
@@ -25,18 +25,6 @@ class Filter:
     kind: str = ""
     model: str = ""
     digest: str = ""
-
-
-def current_log() -> Log:
-    """Return the log that this installation writes.
-
-    Raises:
-        LogBusyError: no sequencer has opened it yet.
-    """
-    log = Log.objects.filter(origin=settings.LEDGER_ORIGIN).first()
-    if log is None:
-        raise LogBusyError("The log is not open yet: its sequencer has not started.")
-    return log
 
 
 def published(log: Log) -> QuerySet[Checkpoint]:

@@ -20,7 +20,7 @@ each one costs (steps 1 and 2, payload and pending entry, are `ledger.services.a
 A fresh start redoes 5 to 8 from the rows (`recover`), by the same functions. Any error ends the
 process: after a failed write nothing in memory is worth keeping. Two things only pause before step
 4, because then nothing has happened yet: a clock that runs backwards and a disk that is nearly
-full (`HoldError`).
+full (`LogHeldError`).
 """
 
 from __future__ import annotations
@@ -43,8 +43,9 @@ from assay.errors import AssayError
 from assay.merkle import check_consistency, root_from
 from assay.note import Note, render, sign_line
 from ledger import growth, reader
-from ledger.errors import LedgerError, LogDamagedError
+from ledger.errors import LogDamagedError, LogHeldError
 from ledger.growth import Edge, Growth
+from ledger.logs import log_of
 from ledger.models import Checkpoint, Cosignature, Entry, Log
 from ledger.policy import witness_policy
 from ledger.publication import publish
@@ -54,13 +55,6 @@ from ledger.witnesses import Cosigned, Request, collect
 MAX_BATCH = 4096
 MIN_ROOM = 64 * 2**20
 RETRY_S = 5.0
-
-
-class HoldError(LedgerError):
-    """Nothing is wrong with the log, but now is no time to grow."""
-
-    code = "log_held"
-    status = 503
 
 
 @contextmanager
@@ -132,7 +126,7 @@ class Sequencer:
         """Sequence what waits and publish it; return how many entries that were.
 
         Raises:
-            HoldError: nothing was done; try again later.
+            LogHeldError: nothing was done; try again later.
             Exception: anything else ends this sequencer; a fresh one recovers.
         """
         if self._edge is None:
@@ -163,9 +157,9 @@ class Sequencer:
     def _check_times(self) -> None:
         signed_at = self._newest().signed_at
         if self._now() < signed_at:
-            raise HoldError(f"The clock runs backwards: the last checkpoint is of {signed_at}.")
+            raise LogHeldError(f"The clock runs backwards: the last checkpoint is of {signed_at}.")
         if self._storage.room() < MIN_ROOM:
-            raise HoldError("The disk is nearly full.")
+            raise LogHeldError("The disk is nearly full.")
 
     # ---------------------------------------------------------------- step 4
 
@@ -190,8 +184,7 @@ class Sequencer:
     # ---------------------------------------------------------------- step 5
 
     def _write(self, grown: Growth) -> None:
-        for tile, data in grown.files:
-            self._storage.put_new(tile.path, data)
+        self._storage.put_all([(tile.path, data) for tile, data in grown.files])
 
     # ---------------------------------------------------------------- step 6
 
@@ -288,7 +281,7 @@ class Sequencer:
     # ---------------------------------------------------------------- rows
 
     def _log(self) -> Log:
-        return Log.objects.get(origin=self._origin)
+        return log_of(self._origin)
 
     def _newest(self) -> Checkpoint:
         return Checkpoint.objects.filter(log__origin=self._origin).latest()

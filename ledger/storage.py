@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -36,6 +36,9 @@ class LogStorage(Protocol):
     def put_new(self, path: str, data: bytes) -> None:
         """Create `path`; `LogDamagedError` when it holds other bytes already."""
 
+    def put_all(self, files: Sequence[tuple[str, bytes]]) -> None:
+        """Create all of `files`, path and bytes, as `put_new` does each; cheaper together."""
+
     def replace(self, path: str, data: bytes) -> None:
         """Put `data` in the place of what `path` held, in one step for readers."""
 
@@ -43,12 +46,15 @@ class LogStorage(Protocol):
         """Return the bytes of `path`; `UnavailableError` when there are none."""
 
     def room(self) -> int:
-        """Return how many bytes can still be written."""
+        """Return how many bytes can still be written; `OSError` when nothing can."""
+
+    def paths(self) -> Iterator[str]:
+        """Yield the path of everything that is stored, in no order."""
 
 
-def log_storage() -> FolderStorage:
-    """Return the storage of this installation's log."""
-    return FolderStorage(settings.LEDGER_DIR)
+def log_storage(place: str = "") -> LogStorage:
+    """Return the storage of the log whose files lie at `place` (`Log.place`)."""
+    return FolderStorage(settings.LEDGER_DIR / place)
 
 
 class FolderStorage:
@@ -69,6 +75,10 @@ class FolderStorage:
                 raise LogDamagedError(f"{path} exists with other bytes.")
             os.fsync(folder)
 
+    def put_all(self, files: Sequence[tuple[str, bytes]]) -> None:
+        for path, data in files:
+            self.put_new(path, data)
+
     def replace(self, path: str, data: bytes) -> None:
         target = self._root / path
         self._make_folder(target.parent)
@@ -85,6 +95,11 @@ class FolderStorage:
     def room(self) -> int:
         self._make_folder(self._root)
         return shutil.disk_usage(self._root).free
+
+    def paths(self) -> Iterator[str]:
+        for path in self._root.rglob("*"):
+            if path.is_file():
+                yield path.relative_to(self._root).as_posix()
 
     def _create(self, target: Path, data: bytes) -> None:
         with self._temporary(target, data) as temporary:

@@ -28,6 +28,7 @@ def _folders(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     settings: Settings = request.getfixturevalue("settings")
     settings.LEDGER_DIR = tmp_path / "log"
     settings.KEYS_DIR = tmp_path / "keys"
+    settings.LEDGER_STORAGE = ""
     settings.LEDGER_KEY = tmp_path / "keys" / "log.pem"
     settings.REGISTRY_KEY = tmp_path / "keys" / "registry.pem"
     settings.EXECUTOR_KEY = tmp_path / "keys" / "executor.pem"

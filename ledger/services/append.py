@@ -27,8 +27,9 @@ from assay.statements import (
 )
 from ledger.choices import Kind
 from ledger.errors import DuplicateClaimError, InvalidEnvelopeError, LogBusyError, LogFrozenError
+from ledger.logs import current_log
 from ledger.models import Entry, Log, Payload, Subject
-from ledger.selectors import current_log, pending
+from ledger.selectors import pending
 from ledger.services.entries import entry_for_claim
 
 MAX_PENDING = 4096

@@ -22,10 +22,10 @@ from assay.statements import Statement, parse_statement
 from ledger import growth, reader
 from ledger.errors import LogDamagedError
 from ledger.growth import Edge
+from ledger.logs import current_log
 from ledger.models import Checkpoint, Entry, Log
 from ledger.policy import witness_policy
 from ledger.publication import full_note
-from ledger.selectors import current_log
 from ledger.services.append import KINDS, searchable, shown_name
 from ledger.services.receipts import body_of, envelope_of
 from ledger.storage import CHECKPOINT, LogStorage, log_storage

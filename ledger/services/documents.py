@@ -17,7 +17,7 @@ from assay.policy import (
 )
 from assay.statements import timestamp
 from ledger import policy
-from ledger.selectors import current_log
+from ledger.logs import current_log
 
 
 def log_vkey() -> str:

@@ -7,8 +7,9 @@ from datetime import datetime
 
 from assay.statements import Observed
 from ledger import policy
+from ledger.logs import current_log
 from ledger.publication import full_note
-from ledger.selectors import cosigners, current_log, newest_published
+from ledger.selectors import cosigners, newest_published
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

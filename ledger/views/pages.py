@@ -15,9 +15,10 @@ from assay.canonical import parse_json
 from assay.dsse import PublicKey
 from ledger.choices import Kind
 from ledger.errors import NotIncludedError
+from ledger.logs import current_log
 from ledger.models import Entry
 from ledger.publication import full_note
-from ledger.selectors import Filter, about, current_log, entries, entry_at, neighbours, published
+from ledger.selectors import Filter, about, entries, entry_at, neighbours, published
 from ledger.services import heads, receipts
 from ledger.summary import summary
 

@@ -19,11 +19,11 @@ from assay.merkle import leaf_hash, root_of
 from assay.note import VKey, open_note
 from assay.tiles import encode_entries
 from ledger import services as ledger
-from ledger.errors import LogDamagedError
+from ledger.errors import LogDamagedError, LogHeldError
 from ledger.keys import load_log_key
 from ledger.models import Checkpoint, Entry, Log
 from ledger.publication import publish
-from ledger.sequencer import HoldError, Sequencer, leadership
+from ledger.sequencer import Sequencer, leadership
 from ledger.storage import FolderStorage, log_storage
 from tests.ledger.builders import (
     append_all,
@@ -238,7 +238,7 @@ def test_a_clock_that_runs_backwards_pauses_the_log(opened: None) -> None:
     )
     early.recover()
     append_all(range(1))
-    with pytest.raises(HoldError, match="clock"):
+    with pytest.raises(LogHeldError, match="clock"):
         early.cycle()
     assert Log.objects.get().size == 0
 
@@ -250,7 +250,7 @@ def test_a_disk_that_is_nearly_full_pauses_the_log(opened: None) -> None:
 
     leader = sequencer(Full(settings.LEDGER_DIR))
     entry = claim(1).append()
-    with pytest.raises(HoldError, match="disk"):
+    with pytest.raises(LogHeldError, match="disk"):
         leader.cycle()
     assert ledger.entry_status(entry).index is None
     sequence()

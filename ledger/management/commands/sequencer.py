@@ -10,9 +10,9 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 
-from ledger.errors import LedgerError
+from ledger.errors import LedgerError, LogHeldError
 from ledger.keys import load_log_key
-from ledger.sequencer import HoldError, Sequencer, leadership
+from ledger.sequencer import Sequencer, leadership
 from ledger.services.opening import ensure_log
 from ledger.storage import LogStorage, log_storage
 
@@ -54,7 +54,7 @@ class Command(BaseCommand):
             started = time.monotonic()
             try:
                 taken = sequencer.cycle()
-            except HoldError as error:
+            except LogHeldError as error:
                 log.error("the log waits: %s", error)
                 stop.wait(self.hold_s)
                 continue
