@@ -18,6 +18,7 @@ import base64
 import binascii
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -263,8 +264,14 @@ def rekor_body(pae_sha256: bytes, signature: bytes, spki: bytes) -> bytes:
 
     `pae_sha256` is 32 bytes, `signature` DER, `spki` a P-256 SubjectPublicKeyInfo in DER.
     """
-    values = tuple(encode_base64(value) for value in (pae_sha256, signature, spki))
-    return (_BODY % values).encode("ascii")
+    digest, content = encode_base64(pae_sha256), encode_base64(signature)
+    return (_BODY % (digest, content, _encoded_key(spki))).encode("ascii")
+
+
+@lru_cache(maxsize=1024)
+def _encoded_key(spki: bytes) -> str:
+    """Return base64 of a key: a log of many entries has far fewer keys."""
+    return encode_base64(spki)
 
 
 def parse_rekor_body(body: bytes) -> tuple[bytes, bytes, bytes]:

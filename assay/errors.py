@@ -9,6 +9,7 @@ distrust the transport, distrust the sender, try again.
     `VerificationError`: the format is right, the claim is not (exit code 1).
         `SplitViewError`: two signed trees that cannot both be true.
     `UnavailableError`: the check could not be made (exit code 3).
+        `MissingError`: who was asked has no such thing, and said so.
 """
 
 from __future__ import annotations
@@ -58,3 +59,11 @@ class SplitViewError(VerificationError):
 
 class UnavailableError(AssayError):
     """The check could not be made: the network, a file or a program did not answer."""
+
+
+class MissingError(UnavailableError):
+    """Whoever was asked answered that there is no such thing: a 404, a file that is not there.
+
+    For most readers that is one more way of not knowing. A monitor tells it apart from silence: a
+    log that published a checkpoint has every tile and envelope under it.
+    """

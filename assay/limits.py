@@ -19,6 +19,7 @@ class Limits:
     note: int = 10**6
     note_signatures: int = 100
     entry: int = 65_535
+    rekor_request: int = 2**16
     origin: int = 253
     proof_hashes: int = 63
     policy: int = 2**18

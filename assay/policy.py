@@ -271,9 +271,17 @@ class LogKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustedRoot:
-    """The logs that a reader knows; at least one."""
+    """The logs that a reader knows; at least one. Those of one registry stand in their order.
+
+    A registry has one log at a time: a later one begins when the one before it was frozen.
+    """
 
     logs: tuple[LogKey, ...]
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The origins of the logs, in the order in which the logs stand."""
+        return tuple(log.origin for log in self.logs)
 
     def find(self, key_id32: bytes) -> LogKey:
         """Return the log with this 32-byte id.

@@ -79,7 +79,7 @@ def describe(error: Exception) -> Problem | None:
             status=error.status,
             code=error.code,
             message=error.message,
-            retry_after_s=1 if error.status == 503 else None,
+            retry_after_s=error.retry_after_s or (1 if error.status == 503 else None),
         )
     if isinstance(error, Http404):
         return Problem(status=404, code="not_found", message="There is nothing here.")

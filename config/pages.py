@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET
 from inference import selectors as executions
 from inference.client import ExecutorClient, ExecutorError, ExecutorUnavailable
 from ledger import services as ledger
+from ledger.choices import LeaderState
 from ledger.errors import LedgerError
 from registry import listing
 
@@ -40,9 +41,15 @@ def status(request: HttpRequest) -> HttpResponse:
 
 def _ledger() -> Part:
     try:
-        head = ledger.newest_checkpoint()
+        head, log = ledger.newest_checkpoint(), ledger.log_state()
     except LedgerError as error:
         return "Ledger", "down", error.message
+    if log.state == LeaderState.STOPPED:
+        return "Ledger", "stopped", f"nothing is logged until its operator has looked: {log.reason}"
+    if not log.alive:
+        return "Ledger", "not leading", "no sequencer was heard a moment ago: what is signed waits"
+    if log.state == LeaderState.HELD:
+        return "Ledger", "held", log.reason
     age_s = int((timezone.now() - head.signed_at).total_seconds())
     if head.witnesses < head.quorum:
         return "Ledger", "not witnessed", f"{head.witnesses} of {head.quorum} needed witnesses"

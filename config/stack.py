@@ -11,11 +11,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from django.conf import settings
+from django.db import Error, connection
 
 from assay.policy import parse_policy
 from config import embedded
 from config.supervise import Program
 from inference.client import ExecutorClient, ExecutorUnavailable
+from ledger import services as ledger
+from ledger.choices import LeaderState
+from ledger.errors import LedgerError
 
 MANAGE = str(Path(__file__).resolve().parent.parent / "manage.py")
 WITNESS_NAME = "local-witness"
@@ -135,14 +139,32 @@ def _worker_answers() -> bool:
     return bool(app.control.ping(timeout=0.5))
 
 
+def sequencer_leads() -> bool:
+    """Tell whether the log is open, and a sequencer leads it and says that all is well.
+
+    The database is asked, not a folder: the log's files may lie elsewhere.
+    """
+    try:
+        ledger.newest_checkpoint()
+        state = ledger.log_state()
+    except LedgerError:
+        return False
+    except Error:
+        connection.close()
+        return False
+    return state.alive and state.state == LeaderState.LEADING
+
+
 def servers() -> list[Program]:
     """Return every process of ours but the witness."""
     beat_file = str(settings.DATA / "celerybeat-schedule")
     shell = _environment()
-    head = settings.LEDGER_DIR / "checkpoint"
     return [
         Program(
-            name="sequencer", command=_manage("sequencer"), ready=head.exists, environment=shell
+            name="sequencer",
+            command=_manage("sequencer"),
+            ready=sequencer_leads,
+            environment=shell,
         ),
         Program(
             name="executor", command=_manage("executor"), ready=_executor_answers, environment=shell

@@ -73,14 +73,20 @@ def _keys() -> bytes:
 
 
 def _key(key: Key) -> dict[str, object]:
-    revoked = key.revocation.index if key.revocation else None
+    ended: dict[str, object] = {}
+    if key.revocation and key.revocation.index is not None:
+        ended = {
+            "revoked": key.revocation.index,
+            "revokedLog": ledger.log_origin(key.revocation),
+        }
     return {
         "fingerprint": key.fingerprint,
         "role": key.role,
         "owner": key.owner.name if key.owner else "",
         "publicKey": PublicKey(spki=bytes(key.spki)).pem,
+        "log": ledger.log_origin(key.entry),
         "index": key.entry.index,
-        **({} if revoked is None else {"revoked": revoked}),
+        **ended,
     }
 
 

@@ -5,10 +5,18 @@ from __future__ import annotations
 from typing import TypeVar
 
 from django.contrib import admin
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
-from ledger.models import Checkpoint, Cosignature, Entry, Log
+from ledger.models import (
+    Allowance,
+    Checkpoint,
+    Cosignature,
+    Entry,
+    Leader,
+    Log,
+    StagedPayload,
+)
 
 _Row = TypeVar("_Row", bound=Model)
 
@@ -28,20 +36,33 @@ class ReadOnly(admin.ModelAdmin[_Row]):
 
 @admin.register(Log)
 class LogAdmin(ReadOnly[Log]):
-    """The log's head."""
+    """The logs and their heads."""
 
-    list_display = ("origin", "size", "frozen_at", "created_at")
-    fields = ("origin", "vkey", "size", "frozen_at", "created_at")
+    list_display = ("origin", "size", "frozen_at", "successor", "created_at")
+    fields = (
+        *("origin", "vkey", "url", "place", "term", "size", "frozen_at", "successor"),
+        "created_at",
+    )
+
+
+@admin.register(Leader)
+class LeaderAdmin(ReadOnly[Leader]):
+    """Which sequencer leads each log, and what it says of itself."""
+
+    list_display = ("log", "state", "reason", "name", "term", "since", "beat_at")
+    list_select_related = ("log",)
+    fields = ("log", "state", "reason", "name", "term", "since", "beat_at")
+    ordering = ("-log",)
 
 
 @admin.register(Entry)
 class EntryAdmin(ReadOnly[Entry]):
     """The entries, pending ones included."""
 
-    list_display = ("index", "kind", "model", "fingerprint", "created_at")
+    list_display = ("index", "kind", "model", "owner", "fingerprint", "created_at")
     list_filter = ("kind",)
-    search_fields = ("fingerprint", "model")
-    fields = ("log", "index", "kind", "model", "fingerprint", "created_at")
+    search_fields = ("fingerprint", "model", "owner")
+    fields = ("log", "index", "kind", "model", "owner", "fingerprint", "created_at")
     ordering = ("-pk",)
 
 
@@ -59,5 +80,28 @@ class CosignatureAdmin(ReadOnly[Cosignature]):
     """The witnesses' lines."""
 
     list_display = ("checkpoint", "witness", "seen_at")
-    fields = ("checkpoint", "witness", "line", "seen_at")
+    fields = ("checkpoint", "witness", "key_id", "line", "seen_at")
     ordering = ("-pk",)
+
+
+@admin.register(StagedPayload)
+class StagedPayloadAdmin(ReadOnly[StagedPayload]):
+    """Payloads that were handed in and that nobody has logged yet."""
+
+    list_display = ("__str__", "payload_type", "staged_by", "created_at")
+    list_display_links = None  # a digest in bytes is no part of an address
+    search_fields = ("staged_by",)
+    ordering = ("-created_at",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[StagedPayload]:
+        return super().get_queryset(request).defer("payload")
+
+
+@admin.register(Allowance)
+class AllowanceAdmin(ReadOnly[Allowance]):
+    """How much each key or account may still ask of the open interfaces."""
+
+    list_display = ("name", "tokens", "at")
+    fields = ("name", "tokens", "at")
+    search_fields = ("name",)
+    ordering = ("name",)

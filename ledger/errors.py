@@ -4,10 +4,14 @@ from __future__ import annotations
 
 
 class LedgerError(Exception):
-    """Base: `code` is stable, `status` the HTTP status, `message` for people."""
+    """Base: `code` is stable, `status` the HTTP status, `message` for people.
+
+    `retry_after_s` says when the same request may succeed, where that is known.
+    """
 
     code = "ledger_error"
     status = 500
+    retry_after_s: int | None = None
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -46,6 +50,13 @@ class LogBusyError(LedgerError):
     status = 503
 
 
+class UnknownLogError(LedgerError):
+    """This installation has no log with that origin."""
+
+    code = "unknown_log"
+    status = 404
+
+
 class NotIncludedError(LedgerError):
     """No published checkpoint covers the entry yet."""
 
@@ -65,6 +76,7 @@ class LogHeldError(LedgerError):
 
     code = "log_held"
     status = 503
+    retry_after_s = 5
 
 
 class LogStoppedError(LedgerError):
@@ -72,6 +84,7 @@ class LogStoppedError(LedgerError):
 
     code = "log_stopped"
     status = 503
+    retry_after_s = 60
 
 
 class UnregisteredKeyError(LedgerError):
@@ -100,3 +113,7 @@ class TooManyClaimsError(LedgerError):
 
     code = "rate_limited"
     status = 429
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s

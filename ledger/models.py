@@ -65,7 +65,7 @@ class StagedPayload(models.Model):
     pae_sha256 = models.BinaryField(primary_key=True, max_length=32)
     payload_type = models.CharField(max_length=100)
     payload = models.BinaryField()
-    staged_by = models.CharField(max_length=80)
+    staged_by = models.CharField(max_length=80, db_index=True)
     created_at = models.DateTimeField(auto_now_add=True, db_index=True)
 
     def __str__(self) -> str:
@@ -116,7 +116,12 @@ class Entry(models.Model):
 
     class Meta:
         constraints = (
-            models.UniqueConstraint(fields=("log", "index"), name="entry_index_unique"),
+            # What waits is in no index by place: the sequencer finds it by `entry_pending` alone.
+            models.UniqueConstraint(
+                fields=("log", "index"),
+                condition=Q(index__isnull=False),
+                name="entry_index_unique",
+            ),
             models.UniqueConstraint(fields=("payload", "fingerprint"), name="entry_claim_unique"),
             models.CheckConstraint(
                 condition=Q(index__isnull=True) | Q(index__gte=0), name="entry_index_natural"
@@ -126,10 +131,11 @@ class Entry(models.Model):
             models.Index(
                 fields=("log", "id"), condition=Q(index__isnull=True), name="entry_pending"
             ),
-            models.Index(fields=("kind", "-index"), name="entry_kind_newest"),
-            models.Index(fields=("model", "-index"), name="entry_model_newest"),
-            models.Index(fields=("owner", "-index"), name="entry_owner_newest"),
-            models.Index(fields=("fingerprint", "-index"), name="entry_signer_newest"),
+            # The log comes first: the indices of two logs overlap, and a page is of one log.
+            models.Index(fields=("log", "kind", "-index"), name="entry_kind_newest"),
+            models.Index(fields=("log", "model", "-index"), name="entry_model_newest"),
+            models.Index(fields=("log", "owner", "-index"), name="entry_owner_newest"),
+            models.Index(fields=("log", "fingerprint", "-index"), name="entry_signer_newest"),
         )
 
     def __str__(self) -> str:

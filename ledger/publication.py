@@ -1,17 +1,24 @@
 """Making a checkpoint visible: the note with every line at hand, put in the place of the last one.
 
-The row lock on the log orders two processes that publish, and the size may only grow, so a deposed
-leader cannot put an old checkpoint over a new one.
+The row lock on the log orders two processes that publish, the size may only grow, and a leader's
+term must be the newest one. Only the file itself knows no terms: a leader that is frozen in the
+middle of the replacement and wakes much later may still put its old page over a newer one. So
+whoever leads looks at the page again and again (`shows`) and puts the newest one back.
+
+Commit point: the replacement of the file. A crash before it shows readers the old page a little
+longer; a crash between file and row leaves the row to be published again, with the same bytes.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from django.db import transaction
-
-from assay.note import Note, parse_line, parse_note, render
-from ledger.models import Checkpoint, Log
+from assay.checkpoint import parse_checkpoint
+from assay.errors import AssayError
+from assay.note import Note, VKey, open_note, parse_line, parse_note, render
+from ledger.errors import LogDamagedError
+from ledger.leadership import own_log
+from ledger.models import Checkpoint
 from ledger.storage import CHECKPOINT, LogStorage
 
 
@@ -23,17 +30,44 @@ def full_note(checkpoint: Checkpoint) -> bytes:
     return render(Note(text=note.text, lines=(*note.lines, *lines)))
 
 
-def publish(storage: LogStorage, checkpoint: Checkpoint, now: datetime) -> bool:
+def publish(
+    storage: LogStorage, checkpoint: Checkpoint, now: datetime, term: int | None = None
+) -> bool:
     """Publish `checkpoint`; False, and nothing happens, when a larger one is out already.
 
-    A crash between the file and the row leaves the row to be published again, with the same bytes.
+    Raises:
+        DeposedError: `term` is given, and a later one has begun.
     """
-    with transaction.atomic():
-        # The lock also makes the lines that are read next the newest ones.
-        log = Log.objects.select_for_update().get(pk=checkpoint.log_id)
+    # The lock also makes the lines that are read next the newest ones.
+    with own_log(checkpoint.log.origin, term) as log:
         larger = log.checkpoints.filter(size__gt=checkpoint.size, published_at__isnull=False)
         if larger.exists():
             return False
         storage.replace(CHECKPOINT, full_note(checkpoint))
         log.checkpoints.filter(pk=checkpoint.pk, published_at__isnull=True).update(published_at=now)
     return True
+
+
+def shows(storage: LogStorage, newest: Checkpoint) -> bool:
+    """Tell whether readers see `newest`, the newest signed checkpoint, with every line at hand.
+
+    Raises:
+        LogDamagedError: they see what this log signed and the rows do not know: the database was
+            restored from a backup.
+    """
+    try:
+        page = storage.get(CHECKPOINT)
+    except AssayError:
+        return False
+    if page == full_note(newest):
+        return newest.published_at is not None
+    try:
+        seen = parse_checkpoint(open_note(page, [VKey.parse(newest.log.vkey)]).text)
+    except AssayError:
+        return False
+    if seen.size > newest.size or (seen.size == newest.size and seen.root != bytes(newest.root)):
+        raise LogDamagedError(
+            f"A checkpoint of {seen.size} entries is published, and the rows know only "
+            f"{newest.size}: the database is older than the log. Never go on from a backup."
+        )
+    return False

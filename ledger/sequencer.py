@@ -1,78 +1,92 @@
 """The only writer of the log. Database rows are the truth; files are a pure function of them.
 
-One sequencer leads: it holds an advisory lock, and moves the head by compare-and-swap, so even one
-that lost the lock without noticing cannot fork the log. The steps, with what a crash right after
-each one costs (steps 1 and 2, payload and pending entry, are `ledger.services.append`):
+One sequencer leads: it holds an advisory lock, and each of its transactions counts only while its
+term is the newest one (`ledger.leadership`). Besides, the head moves by compare-and-swap. So one
+that lost the lock without noticing, or was frozen and wakes an hour later, cannot fork the log: it
+ends with `DeposedError`. The steps, with what a crash right after each one costs (steps 1 and 2,
+payload and pending entry, are `ledger.services.append`):
 
 3. Take the pending entries in order; compute right edge and root in memory.   Nothing.
-4. **The commit point**, one transaction: contiguous indices, and the head from (size, root) to the
-   new pair. No row hit: another leader, stop.   Delay: the indices are fixed, files follow.
+4. **The commit point**, one transaction: contiguous indices, and the head from (term, size, root)
+   to the new pair. No row hit: deposed, or damage.   Delay: the indices are fixed, files follow.
 5. Write entry bundles, then tiles, each created once and compared if it exists.   Nothing: the
    same bytes are written again, since a partial tile's name has its width.
 6. Read the files back through the readers' code: root, and consistency with the last signed tree.
-   Sign, and store the checkpoint before anyone sees it.   Nothing: Ed25519 signs the same text to
-   the same bytes.
-7. Ask the witnesses, store their verified lines.   A witness is ahead of our page, never of our
-   database.
-8. Put the checkpoint in the place of the last one.   Readers see the old one until the redo.
+   Sign, and store the checkpoint, in our term, before anyone sees it.   Nothing: Ed25519 signs the
+   same text to the same bytes.
+7. Ask the witnesses, store their verified lines, in our term.   A witness is ahead of our page,
+   never of our database.
+8. Put the checkpoint in the place of the last one, in our term.   Readers see the old one until the
+   redo.
 9. Waiters look at the rows by themselves.
 
-A fresh start redoes 5 to 8 from the rows (`recover`), by the same functions. Any error ends the
-process: after a failed write nothing in memory is worth keeping. Two things only pause before step
-4, because then nothing has happened yet: a clock that runs backwards and a disk that is nearly
-full (`LogHeldError`).
+A fresh start redoes 5 to 8 from the rows (`recover`), by the same functions. After any error this
+object has ended, for after a failed write nothing in memory is worth keeping:
+
+- `LogHeldError`, an `OSError` of a full or read-only disk, and an object store that is away are
+  **holds**: whoever runs the sequencer waits, says so, and recovers with a fresh one. The clock and
+  the room are looked at before step 4, because then nothing has happened yet.
+- `DeposedError`: another one leads. Wait for the next turn.
+- `LogDamagedError`: rows, files and signatures disagree. Stop, loudly.
+- Anything else ends the process, an fsync that failed above all.
+
+A frozen log takes no entries; what was pending is drained as always, then nothing is left to do.
 """
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import PurePath
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from assay import checkpoint as assay_checkpoint
-from assay.digests import sha256
 from assay.dsse import rekor_body
 from assay.errors import AssayError
 from assay.merkle import check_consistency, root_from
-from assay.note import Note, render, sign_line
+from assay.note import Note, VKey, render, sign_line
 from ledger import growth, reader
 from ledger.errors import LogDamagedError, LogHeldError
 from ledger.growth import Edge, Growth
+from ledger.leadership import DeposedError, begin_term, is_own, own_log
 from ledger.logs import log_of
 from ledger.models import Checkpoint, Cosignature, Entry, Log
-from ledger.policy import witness_policy
-from ledger.publication import publish
-from ledger.storage import LogStorage
-from ledger.witnesses import Cosigned, Request, collect
+from ledger.policy import WitnessPolicyError, witness_policy
+from ledger.publication import publish, shows
+from ledger.storage import LogStorage, StoreError
+from ledger.witnesses import Asking, Cosigned, Request
 
 MAX_BATCH = 4096
 MIN_ROOM = 64 * 2**20
-RETRY_S = 5.0
+LOOK_S = 1.0
+NEAR, LATECOMERS_S = 10_000, 5.0
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
-@contextmanager
-def leadership(origin: str) -> Iterator[bool]:
-    """Try to become the leader of the log `origin`; yields whether we are, until the end.
+def hold_reason(error: Exception) -> str | None:
+    """Return why to wait and try again after `error`; None when that would not be right."""
+    if isinstance(error, LogHeldError | WitnessPolicyError):
+        return error.message
+    passes = isinstance(error, StoreError) or getattr(error, "errno", None) in _FULL
+    if isinstance(error, OSError) and passes:
+        return f"The log's storage takes nothing: {error.strerror}{_where(error)}."
+    return None
 
-    The lock belongs to the database session: it goes when the connection does.
-    """
-    lock = int.from_bytes(sha256(b"assay sequencer " + origin.encode())[:8], "big", signed=True)
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [lock])
-        leads = bool(cursor.fetchone()[0])
-    try:
-        yield leads
-    finally:
-        if leads and connection.is_usable():
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s)", [lock])
+
+def _where(error: OSError) -> str:
+    """Return the place of `error` below the log's folder: people outside see it."""
+    path = PurePath(str(error.filename or ""))
+    inside = path.is_relative_to(settings.LEDGER_DIR)
+    return f", {path.relative_to(settings.LEDGER_DIR)}" if inside else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +98,11 @@ class Batch:
 
 
 class Sequencer:
-    """One log's writer; call `recover` once, then `cycle` again and again."""
+    """One log's writer; call `recover` once, then `cycle` again and again.
+
+    `term` is the leader's; without one `recover` begins a new term. `asking` is what is known of
+    the witnesses, and outlives this object.
+    """
 
     def __init__(
         self,
@@ -92,54 +110,86 @@ class Sequencer:
         *,
         storage: LogStorage,
         key: Ed25519PrivateKey,
+        term: int | None = None,
+        asking: Asking | None = None,
         now: Callable[[], datetime] = timezone.now,
     ) -> None:
         self._now = now
         self._origin = origin
         self._storage = storage
         self._key = key
+        self._term = term or 0  # terms count from 1
+        self._asking = asking or Asking(settings.WITNESS_INTERVAL_S)
+        self._log_id = 0
         self._edge: Edge | None = None
-        self._retry_at: dict[str, float] = {}
+        self._look_at = self._latecomers_at = 0.0
+        self._highest = 0
+        self._cosigned: dict[VKey, int] = {}
 
     def recover(self) -> None:
         """Finish what an earlier run began.
 
         Raises:
             LogDamagedError: rows, files and signed checkpoints do not agree.
+            DeposedError: another sequencer leads by now.
         """
-        log, newest = self._log(), self._newest()
-        self._edge = self._load_edge(newest)
-        if log.size > newest.size:
-            batch = self._sequenced(log, newest.size)
-            grown = growth.grow(self._edge, batch.bodies)
-            if (grown.edge.size, grown.root) != (log.size, bytes(log.root)):
-                raise LogDamagedError(f"The rows do not give the root of size {log.size}.")
-            self._finish(grown)
-        elif log.size < newest.size or bytes(log.root) != bytes(newest.root):
-            raise LogDamagedError("The head is not the tree that was signed last.")
-        else:
-            # Also when it is published: a line may have been stored and not yet shown.
-            self._cosign(newest)
-            self._publish(newest)
+        if not self._term:
+            self._term = begin_term(self._origin)
+        with self._in_term():
+            self._storage.sweep()
+            log = log_of(self._origin)
+            self._log_id = log.pk
+            newest = self._newest()
+            self._edge = self._load_edge(newest)
+            if log.size > newest.size:
+                batch = self._sequenced(log, newest.size)
+                grown = growth.grow(self._edge, batch.bodies)
+                if (grown.edge.size, grown.root) != (log.size, bytes(log.root)):
+                    raise LogDamagedError(f"The rows do not give the root of size {log.size}.")
+                self._finish(grown)
+            elif log.size < newest.size or bytes(log.root) != bytes(newest.root):
+                raise LogDamagedError("The head is not the tree that was signed last.")
+            else:
+                self._mend()
+
+    def check_times(self) -> None:
+        """Check that now is a time to grow.
+
+        Raises:
+            LogHeldError: the clock runs backwards, or the storage is nearly full or read-only.
+        """
+        signed_at = self._newest().signed_at
+        if self._now() < signed_at:
+            raise LogHeldError(f"The clock runs backwards: the last checkpoint is of {signed_at}.")
+        try:
+            room = self._storage.room()
+        except OSError as error:
+            reason = hold_reason(error) or f"The log's storage takes nothing: {error.strerror}."
+            raise LogHeldError(reason) from error
+        if room < MIN_ROOM:
+            raise LogHeldError("The log's disk is nearly full.")
 
     def cycle(self) -> int:
         """Sequence what waits and publish it; return how many entries that were.
 
         Raises:
-            LogHeldError: nothing was done; try again later.
-            Exception: anything else ends this sequencer; a fresh one recovers.
+            LogHeldError: nothing was done; try again later, with a fresh sequencer.
+            DeposedError: another sequencer leads by now.
+            LogDamagedError: rows, files and signed checkpoints do not agree.
+            Exception: anything else ends this process; a fresh one recovers.
         """
         if self._edge is None:
             raise RuntimeError("recover() comes first")
-        batch = self._pending()
-        if not batch.rows:
-            self._mend()
-            return 0
-        self._check_times()
-        grown = growth.grow(self._edge, batch.bodies)
-        self._commit(batch, grown, self._edge.root)
-        self._finish(grown)
-        return len(batch.rows)
+        with self._in_term():
+            batch = self._pending()
+            if not batch.rows:
+                self._mend()
+                return 0
+            self.check_times()
+            grown = growth.grow(self._edge, batch.bodies)
+            self._commit(batch, grown, self._edge.root)
+            self._finish(grown)
+            return len(batch.rows)
 
     def _finish(self, grown: Growth) -> None:
         self._write(grown)
@@ -148,18 +198,34 @@ class Sequencer:
         self._publish(checkpoint)
         self._edge = grown.edge
 
+    @contextmanager
+    def _in_term(self) -> Iterator[None]:
+        """Tell damage from another leader's work: what changed under a deposed one is no damage."""
+        try:
+            yield
+        except LogDamagedError as error:
+            if is_own(self._origin, self._term):
+                raise
+            raise DeposedError(f"Another sequencer leads the log: {error}") from error
+
     # ---------------------------------------------------------------- step 3
 
     def _pending(self) -> Batch:
-        rows = Entry.objects.filter(log__origin=self._origin, index__isnull=True).order_by("pk")
-        return _batch(rows[:MAX_BATCH])
+        """Return the next entries, oldest rows first.
 
-    def _check_times(self) -> None:
-        signed_at = self._newest().signed_at
-        if self._now() < signed_at:
-            raise LogHeldError(f"The clock runs backwards: the last checkpoint is of {signed_at}.")
-        if self._storage.room() < MIN_ROOM:
-            raise LogHeldError("The disk is nearly full.")
+        The index over pending rows keeps those that are pending no more until the next vacuum, and
+        stepping over them would cost more and more. So we look near the newest row that was taken,
+        where all but the slowest transactions come out, and some seconds later everywhere.
+        """
+        rows = Entry.objects.filter(log=self._log_id, index__isnull=True).order_by("pk")
+        now = time.monotonic()
+        if now < self._latecomers_at:
+            rows = rows.filter(pk__gt=self._highest - NEAR)
+        else:
+            self._latecomers_at = now + LATECOMERS_S
+        batch = _batch(rows[:MAX_BATCH])
+        self._highest = max(self._highest, *batch.rows) if batch.rows else self._highest
+        return batch
 
     # ---------------------------------------------------------------- step 4
 
@@ -167,19 +233,21 @@ class Sequencer:
         """Fix the indices and move the head, or nothing of both."""
         with transaction.atomic():
             # The head comes first: its row lock makes two leaders wait for each other.
-            moved = Log.objects.filter(origin=self._origin, size=grown.old, root=old_root).update(
-                size=grown.edge.size, root=grown.root
-            )
+            moved = Log.objects.filter(
+                origin=self._origin, term=self._term, size=grown.old, root=old_root
+            ).update(size=grown.edge.size, root=grown.root)
+            if not moved:
+                raise LogDamagedError(f"The head is not at {grown.old} entries any more.")
             with connection.cursor() as cursor:
                 cursor.execute(
                     "UPDATE ledger_entry AS entry SET index = %s + batch.number - 1"
                     " FROM unnest(%s::bigint[]) WITH ORDINALITY AS batch(id, number)"
-                    " WHERE entry.id = batch.id AND entry.index IS NULL AND %s",
-                    [grown.old, list(batch.rows), bool(moved)],
+                    " WHERE entry.id = batch.id AND entry.index IS NULL",
+                    [grown.old, list(batch.rows)],
                 )
                 taken = cursor.rowcount
             if taken != len(batch.rows):
-                raise LogDamagedError("Another sequencer moved the head; this one stops.")
+                raise LogDamagedError(f"{len(batch.rows) - taken} entries have an index already.")
 
     # ---------------------------------------------------------------- step 5
 
@@ -196,7 +264,10 @@ class Sequencer:
         self._check_growth(newest, size, root)
         text = assay_checkpoint.Checkpoint(origin=self._origin, size=size, root=root).text
         note = render(Note(text=text, lines=(sign_line(text, self._origin, self._key),)))
-        return self._keep_checkpoint(newest.log_id, size, root, note)
+        with own_log(self._origin, self._term) as log:
+            return Checkpoint.objects.create(
+                log=log, size=size, root=root, note=note, signed_at=self._now()
+            )
 
     def _check_growth(self, old: Checkpoint, size: int, root: bytes) -> None:
         """Check the written files as a reader would, with none of the builder's code."""
@@ -209,82 +280,90 @@ class Sequencer:
         if found != root:
             raise LogDamagedError(f"The files of size {size} give another root.")
 
-    def _keep_checkpoint(self, log: int, size: int, root: bytes, note: bytes) -> Checkpoint:
-        return Checkpoint.objects.create(
-            log_id=log, size=size, root=root, note=note, signed_at=self._now()
-        )
-
     # ---------------------------------------------------------------- step 7
 
-    def _cosign(self, checkpoint: Checkpoint) -> int:
-        """Ask every witness whose line is missing; return how many lines came."""
-        requests = self._requests(checkpoint)
-        found = collect(requests, lambda old: self._prove(old, checkpoint.size))
-        signed = {one.vkey.name for one in found}
-        retry_at = time.monotonic() + RETRY_S
-        self._retry_at |= {
-            one.vkey.name: retry_at for one in requests if one.vkey.name not in signed
-        }
-        if found:
-            self._keep_cosignatures(checkpoint, found)
-        return len(found)
-
-    def _requests(self, checkpoint: Checkpoint) -> list[Request]:
+    def _cosign(self, checkpoint: Checkpoint) -> bool:
+        """Ask the witnesses whose lines are missing; tell whether `checkpoint` got one."""
         policy = witness_policy()
-        witnesses = policy.witnesses if policy else {}
-        held = set(checkpoint.cosignatures.values_list("witness", flat=True))
-        now = time.monotonic()
-        return [
+        lines = checkpoint.cosignatures.values_list("witness", "key_id")
+        held = {tuple(line) for line in lines} if policy else set()
+
+        def enough(found: Sequence[Cosigned]) -> bool:
+            have = {_key(one.vkey) for one in found if one.size == checkpoint.size} | held
+            names = policy.witnesses.items() if policy else ()
+            return policy is None or policy.quorum_met(
+                [name for name, key in names if _key(key.vkey) in have]
+            )
+
+        requests = [
             Request(
                 vkey=key.vkey,
                 url=key.url,
-                old=self._cosigned_size(checkpoint, key.vkey.name),
+                old=self._cosigned_size(checkpoint, key.vkey),
                 size=checkpoint.size,
                 note=bytes(checkpoint.note),
             )
-            for key in witnesses.values()
-            if key.url and key.vkey.name not in held
-            if now >= self._retry_at.get(key.vkey.name, 0)
+            for key in (policy.witnesses.values() if policy else ())
+            if _key(key.vkey) not in held and self._asking.may_ask(key)
         ]
+        found = self._asking.ask(requests, lambda old: self._prove(old, checkpoint.size), enough)
+        return self._keep_cosignatures(checkpoint, found)
 
-    def _cosigned_size(self, checkpoint: Checkpoint, witness: str) -> int:
-        rows = Checkpoint.objects.filter(log=checkpoint.log_id, cosignatures__witness=witness)
-        return rows.order_by("-size").values_list("size", flat=True).first() or 0
+    def _cosigned_size(self, checkpoint: Checkpoint, vkey: VKey) -> int:
+        """Return the size that the witness cosigned last; the rows are asked once for each."""
+        if vkey not in self._cosigned:
+            name, key_id = _key(vkey)
+            rows = Checkpoint.objects.filter(
+                log=checkpoint.log_id, cosignatures__witness=name, cosignatures__key_id=key_id
+            )
+            sizes = rows.order_by("-size").values_list("size", flat=True)
+            self._cosigned[vkey] = sizes.first() or 0
+        return self._cosigned[vkey]
 
     def _prove(self, old: int, size: int) -> list[bytes]:
         return reader.prove_consistency(self._storage, old, size)
 
-    def _keep_cosignatures(self, checkpoint: Checkpoint, found: Sequence[Cosigned]) -> None:
-        Cosignature.objects.bulk_create(
-            [
+    def _keep_cosignatures(self, checkpoint: Checkpoint, found: Sequence[Cosigned]) -> bool:
+        """Store lines, late ones of earlier checkpoints too; tell whether `checkpoint` got one."""
+        if not found:
+            return False
+        with own_log(self._origin, self._term) as log:
+            sizes = log.checkpoints.filter(size__in={one.size for one in found})
+            rows = dict(sizes.values_list("size", "pk"))
+            Cosignature.objects.bulk_create(
                 Cosignature(
-                    checkpoint=checkpoint,
+                    checkpoint_id=rows[one.size],
                     witness=one.vkey.name,
+                    key_id=one.vkey.key_id.hex(),
                     line=str(one.line).removesuffix("\n"),
                     seen_at=datetime.fromtimestamp(one.time, tz=UTC),
                 )
                 for one in found
-            ]
-        )
+            )
+        self._cosigned |= {
+            one.vkey: max(one.size, self._cosigned.get(one.vkey, 0)) for one in found
+        }
+        return any(one.size == checkpoint.size for one in found)
 
     # ---------------------------------------------------------------- step 8
 
     def _publish(self, checkpoint: Checkpoint) -> None:
-        publish(self._storage, checkpoint, self._now())
+        publish(self._storage, checkpoint, self._now(), self._term)
 
     def _mend(self) -> None:
-        """Ask again for the lines that the newest checkpoint lacks, and publish it with them."""
+        """Ask for lines that the newest checkpoint lacks; see to it that readers see it so."""
         newest = self._newest()
-        if self._cosign(newest):
-            self._publish(newest)
+        grew = self._cosign(newest)
+        now = time.monotonic()
+        if grew or now >= self._look_at:
+            self._look_at = now + LOOK_S
+            if not shows(self._storage, newest):
+                self._publish(newest)
 
     # ---------------------------------------------------------------- rows
 
-    def _log(self) -> Log:
-        return log_of(self._origin)
-
     def _newest(self) -> Checkpoint:
-        return Checkpoint.objects.filter(log__origin=self._origin).latest()
+        return Checkpoint.objects.select_related("log").filter(log=self._log_id).latest()
 
     def _load_edge(self, checkpoint: Checkpoint) -> Edge:
         try:
@@ -297,6 +376,10 @@ class Sequencer:
 
     def _sequenced(self, log: Log, start: int) -> Batch:
         return _batch(log.entries.filter(index__gte=start, index__lt=log.size).order_by("index"))
+
+
+def _key(vkey: VKey) -> tuple[str, str]:
+    return vkey.name, vkey.key_id.hex()
 
 
 def _batch(rows: QuerySet[Entry]) -> Batch:

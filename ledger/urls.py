@@ -2,13 +2,17 @@ from __future__ import annotations
 
 from django.urls import path
 
-from ledger.views import pages
+from ledger.views import checkpoints, entries, listing
 
 app_name = "ledger"
 urlpatterns = [
-    path("", pages.index, name="index"),
-    path("search", pages.search, name="search"),
-    path("<int:index>/", pages.entry, name="entry"),
-    path("pending/<int:entry_id>/", pages.pending, name="pending"),
-    path("checkpoints/<int:size>/", pages.checkpoint, name="checkpoint"),
+    path("", listing.index, name="index"),
+    path("search", listing.index, name="search"),
+    path("<int:index>/", entries.entry, name="entry"),
+    path("<int:index>/bundle", entries.bundle, name="bundle"),
+    path("<int:index>/tlog-proof", entries.tlog_proof, name="tlog-proof"),
+    path("pending/<int:entry_id>/", entries.pending, name="pending"),
+    path("checkpoints/", checkpoints.index, name="checkpoints"),
+    path("checkpoints/<int:size>/", checkpoints.checkpoint, name="checkpoint"),
+    path("logs/", checkpoints.logs, name="logs"),
 ]

@@ -5,25 +5,37 @@ The rules:
 1. All witnesses are asked at once, and each has one second, its retry after 409 included.
 2. What a witness answers is a stranger's bytes: bounded, and verified with its pinned key.
 3. No database in these threads. What is late is cut off; the call does not wait for it.
+4. A stranger's witness is asked at most once in `WITNESS_INTERVAL_S`, one on this machine for each
+   checkpoint; one that did not cosign has some seconds of peace, one that still thinks is not
+   asked again.
+5. Once the quorum has answered, the others have 200 ms more; what they say after that is taken in
+   at the next occasion (`Asking.late`).
 """
 
 from __future__ import annotations
 
 import logging
 import socket
+import threading
+import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from ipaddress import ip_address
+from queue import Empty, SimpleQueue
 from urllib.parse import urlsplit
 
 from assay.canonical import parse_decimal
+from assay.checkpoint import parse_checkpoint
 from assay.errors import AssayError, VerificationError
 from assay.note import SignatureLine, VKey, open_note, parse_line, parse_note
+from assay.policy import PolicyKey
 from assay.witness import render_add_checkpoint
 
 TIMEOUT_S = 1.0
+GRACE_S = 0.2
+RETRY_S = 5.0
 MAX_ANSWER = 2**16
 LAST_TIME = 253_402_300_799  # the end of the year 9999, which a row can hold
 log = logging.getLogger(__name__)
@@ -33,11 +45,15 @@ Prove = Callable[[int], Sequence[bytes]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cosigned:
-    """A verified cosignature: the key, its line, and its time in POSIX seconds."""
+    """A verified cosignature of a tree of `size` entries; `time` is in POSIX seconds."""
 
     vkey: VKey
     line: SignatureLine
     time: int
+    size: int
+
+
+Enough = Callable[[Sequence[Cosigned]], bool]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -118,28 +134,122 @@ def read_answer(note: bytes, body: bytes, vkey: VKey) -> Cosigned:
     first = min(own, key=lambda line: line.payload[:8])
     if opened.times[vkey] > LAST_TIME:
         raise VerificationError("its time is beyond the calendar")
-    return Cosigned(vkey=vkey, line=first, time=opened.times[vkey])
+    return Cosigned(
+        vkey=vkey, line=first, time=opened.times[vkey], size=parse_checkpoint(text).size
+    )
 
 
-def collect(
-    requests: Sequence[Request], prove: Prove, timeout_s: float = TIMEOUT_S
-) -> list[Cosigned]:
-    """Ask all at once; return what came in time and is right, and log the rest."""
-    if not requests:
-        return []
-    pool = ThreadPoolExecutor(max_workers=len(requests), thread_name_prefix="witness")
-    asked = {pool.submit(one.ask, prove, timeout_s): one for one in requests}
-    _, late = wait(asked, timeout=timeout_s)
-    for future in late:
-        asked[future].cut()
-    pool.shutdown(wait=False)
-    return [found for future, one in asked.items() if (found := _result(future, one))]
+def is_near(url: str) -> bool:
+    """Tell whether the witness at `url` is on this machine, and may be asked as often as we like.
 
-
-def _result(future: Future[Cosigned], request: Request) -> Cosigned | None:
+    Raises:
+        ValueError: `url` is none.
+    """
+    host = urlsplit(url).hostname or ""
     try:
-        return future.result(timeout=0)
-    # TimeoutError is an OSError; a ValueError is a policy's address that is none.
-    except (AssayError, HTTPException, OSError, ValueError) as error:
-        log.warning("witness %s did not cosign: %s", request.vkey.name, error)
-        return None
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class Asking:
+    """Who was asked when, and whose answers are still to come. It outlives a sequencer's restart.
+
+    Used by one thread; the ones that it starts only put answers into a queue.
+    """
+
+    def __init__(
+        self,
+        interval_s: float,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._interval_s = interval_s
+        self._timeout_s = timeout_s
+        self._clock = clock
+        self._not_before: dict[VKey, float] = {}
+        self._under_way: dict[VKey, tuple[Request, float]] = {}
+        self._answers: SimpleQueue[tuple[Request, Cosigned | None]] = SimpleQueue()
+
+    def may_ask(self, key: PolicyKey) -> bool:
+        """Tell whether `key` has an address, and its time to be asked again has come."""
+        if not key.url or key.vkey in self._under_way:
+            return False
+        at = self._not_before.get(key.vkey)
+        return at is None or self._clock() >= at
+
+    def ask(self, requests: Sequence[Request], prove: Prove, enough: Enough) -> list[Cosigned]:
+        """Ask all at once; return what came in time and is right, late answers of before included.
+
+        It waits until all have answered, `enough` says so of what is right and a grace is over, or
+        the time is.
+        """
+        until = self._clock() + self._timeout_s
+        for request in requests:
+            self._start(request, prove, until)
+        found = self.late()
+        met = False
+        while any(request.vkey in self._under_way for request in requests):
+            if not met and enough(found):
+                met, until = True, min(until, self._clock() + GRACE_S)
+            if not self._take(found, until - self._clock()):
+                break
+        self._cut()
+        return found
+
+    def late(self) -> list[Cosigned]:
+        """Return what came since the last call, and cut off whose time is over."""
+        found: list[Cosigned] = []
+        while self._take(found, 0):
+            pass
+        self._cut()
+        return found
+
+    def cut_all(self) -> None:
+        """End every question that is under way; their threads end by themselves."""
+        for request, _ in self._under_way.values():
+            request.cut()
+
+    def _start(self, request: Request, prove: Prove, until: float) -> None:
+        self._under_way[request.vkey] = request, until
+        self._not_before[request.vkey] = self._clock() + self._peace_s(request.url)
+        threading.Thread(
+            target=self._run, args=(request, prove), name="witness", daemon=True
+        ).start()
+
+    def _peace_s(self, url: str) -> float:
+        try:
+            return 0.0 if is_near(url) else self._interval_s
+        except ValueError:
+            return self._interval_s
+
+    def _run(self, request: Request, prove: Prove) -> None:
+        answer = None
+        try:
+            answer = request.ask(prove, self._timeout_s)
+        # TimeoutError is an OSError; a ValueError is a policy's address that is none.
+        except (AssayError, HTTPException, OSError, ValueError) as error:
+            log.warning("witness %s did not cosign: %s", request.vkey.name, error)
+        finally:
+            self._answers.put((request, answer))
+
+    def _take(self, found: list[Cosigned], wait_s: float) -> bool:
+        """Take one answer, waiting for it at most `wait_s`; say whether there was one."""
+        try:
+            request, answer = self._answers.get(wait_s > 0, max(wait_s, 0))
+        except Empty:
+            return False
+        self._under_way.pop(request.vkey)
+        if answer is None:
+            again = self._clock() + RETRY_S
+            self._not_before[request.vkey] = max(self._not_before.get(request.vkey, 0.0), again)
+        else:
+            found.append(answer)
+        return True
+
+    def _cut(self) -> None:
+        now = self._clock()
+        for request, until in self._under_way.values():
+            if now >= until:
+                request.cut()

@@ -1,10 +1,10 @@
-"""The command `assay`: verify receipts, run executions again, witness logs."""
+"""The command `assay`: verify receipts, run executions again, witness and monitor logs."""
 
 from __future__ import annotations
 
 import typer
 
-from assay.cli import replay, trust, verify, witness
+from assay.cli import fsck, mirror, monitor, replay, trust, verify, witness
 
 app = typer.Typer(
     help="Check the answers of machine-learning models.",
@@ -13,5 +13,9 @@ app = typer.Typer(
 )
 app.command()(verify.verify)
 app.command()(replay.replay)
+app.command()(monitor.monitor)
+app.command("split-view")(monitor.split_view)
+app.command()(mirror.mirror)
+app.command()(fsck.fsck)
 app.add_typer(trust.app, name="trust")
 app.add_typer(witness.app, name="witness")

@@ -1,8 +1,9 @@
-"""Reading what the reader holds: bounded files, and a model folder as a manifest."""
+"""Files of the reader: bounded reading, a model folder as a manifest, a write that lasts."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 from assay.errors import MisuseError, UnavailableError, VerificationError
@@ -62,3 +63,37 @@ def read_folder(folder: Path) -> Manifest:
             raise VerificationError(f"{name!r} is no regular file")
         pairs.append((name, hash_file(path)))
     return Manifest.from_pairs(pairs)
+
+
+def write_file(folder: Path, name: str, data: bytes) -> None:
+    """Replace a file of `folder`, readable by its owner only; durable when this returns.
+
+    A temporary file is written and synced, renamed onto `name` (the commit point), and the folder
+    is synced. A crash before the rename costs a temporary file, which the next write replaces.
+    After an `OSError` nothing that the disk says about this file is to be believed.
+    """
+    temporary = folder / f".{name}.new"
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(folder / name)
+    _sync_folder(folder)
+
+
+def make_folder(folder: Path) -> None:
+    """Make `folder` and those above it, where they are absent; durable when this returns."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

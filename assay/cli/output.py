@@ -91,6 +91,16 @@ class Output:
             whole = {**values, "notes": self.notes, "steps": steps}
             self._console.print(Text(canonical_json(whole).decode("utf-8")))
 
+    def record(self, **values: Any) -> None:
+        """Print one line of JSON, as commands do that tell while they go on."""
+        if self.as_json:
+            self._console.print(Text(canonical_json(values).decode("utf-8")))
+
+    def alarm(self, text: str, *, style: str = "bold red") -> None:
+        """Print a line for people who must not miss it, on the error stream."""
+        if not self.as_json:
+            self._errors.print(Text(plain(text), style=style))
+
     def failure(self, error: AssayError) -> int:
         """Print what went wrong and return the exit code of its family."""
         verdict, code = next(

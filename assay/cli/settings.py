@@ -22,6 +22,11 @@ def trust_folder(origin: str) -> Path:
     return (Path(config) if config else _home() / ".config") / "assay" / origin
 
 
+def monitor_folder(origin: str) -> Path:
+    """Return the folder of what a monitor remembers about the log `origin`: beside the pins."""
+    return trust_folder(origin) / "monitor"
+
+
 def _home() -> Path:
     try:
         return Path.home()

@@ -12,9 +12,10 @@ import typer
 from assay.checkpoint import is_origin
 from assay.cli.files import read_file
 from assay.cli.output import Output, exit_codes
+from assay.cli.pins import KEYS, POLICY, ROOT, Published, parse_published, pin
 from assay.cli.settings import trust_folder
 from assay.dsse import load_public_key
-from assay.errors import FormatError, MisuseError, UnavailableError, VerificationError
+from assay.errors import FormatError, MisuseError
 from assay.fetch import fetch
 from assay.limits import LIMITS
 from assay.policy import TlogPolicy, TrustedRoot, parse_policy, parse_trusted_root
@@ -23,7 +24,6 @@ from assay.verify import KeyRing, TrustedKey, parse_keys
 app = typer.Typer(help="Pin the keys of a log and its users.", no_args_is_help=True)
 
 _KEY_BYTES = 16_384
-ROOT, POLICY, KEYS = "trusted_root.json", "policy.txt", "keys.json"
 # Each pinned file, where a registry publishes it, and how long it may be.
 _SOURCES = (
     (ROOT, "trusted_root.json", LIMITS.trusted_root),
@@ -63,14 +63,25 @@ def load_trust(origin: str, named: Named) -> Trust:
         FormatError: a file is not its format.
         UnavailableError: a named file cannot be read.
     """
-    folder = trust_folder(origin)
-    root = _read(named.trusted_root, folder / ROOT, "--trusted-root", LIMITS.trusted_root)
-    policy = _read(named.policy, folder / POLICY, "--policy", LIMITS.policy)
     return Trust(
-        trusted_root=parse_trusted_root(root),
-        policy=parse_policy(policy),
+        trusted_root=load_root(origin, named),
+        policy=load_policy(origin, named),
         keys=load_keys(origin, named.key),
     )
+
+
+def load_root(origin: str, named: Named) -> TrustedRoot:
+    """Return the trusted root named, or the one pinned for `origin`; raises as `load_trust`."""
+    pinned = trust_folder(origin) / ROOT
+    return parse_trusted_root(
+        _read(named.trusted_root, pinned, "--trusted-root", LIMITS.trusted_root)
+    )
+
+
+def load_policy(origin: str, named: Named) -> TlogPolicy:
+    """Return the witness policy named, or the one pinned for `origin`; raises as `load_trust`."""
+    pinned = trust_folder(origin) / POLICY
+    return parse_policy(_read(named.policy, pinned, "--policy", LIMITS.policy))
 
 
 def load_keys(origin: str, named: Path | None) -> KeyRing:
@@ -121,75 +132,42 @@ def init(
     output = Output(as_json=False)
     with exit_codes(output):
         base = url.rstrip("/")
-        fetched = {
-            name: fetch(f"{base}/.well-known/assay/{source}", limit=limit)
-            for name, source, limit in _SOURCES
-        }
-        root, keys = parse_trusted_root(fetched[ROOT]), parse_keys(fetched[KEYS])
-        policy = parse_policy(fetched[POLICY])
-        folder = trust_folder(root.logs[0].origin)
-        known = {key.key.fingerprint for key in _pin(folder, fetched).keys}
-        output.line(f"Pinned in {folder}, as {base} said them now:")
-        for log in root.logs:
-            output.line(f"  log      {log.vkey}")
-        for name, witness in policy.witnesses.items():
-            output.line(f"  witness  {name}: {witness.vkey}")
-        output.line(f"  quorum   {policy.quorum}")
-        for key in keys.keys:
-            new = "  (new)" if known and key.key.fingerprint not in known else ""
-            output.line(f"  key      {key.key.fingerprint}  {key.role} {key.owner}{new}")
-        origin = root.logs[0].origin
-        if urlsplit(base).hostname != origin:
+        published = parse_published(
+            {
+                name: fetch(f"{base}/.well-known/assay/{source}", limit=limit)
+                for name, source, limit in _SOURCES
+            }
+        )
+        known = pin(published)
+        folders = " and ".join(str(folder) for folder in published.folders)
+        output.line(f"Pinned in {folders}, as {base} said them now:")
+        _tell(published, known, output)
+        for origin in _spoken_for(published, known, base):
             output.line(f"This address is not {origin}: be sure that it may speak for that log.")
         output.line("Compare them with another source before you rely on them.")
 
 
-def _pin(folder: Path, fetched: dict[str, bytes]) -> KeyRing:
-    """Write the files, or nothing; return the keys that were pinned before.
+def _tell(published: Published, known: set[str], output: Output) -> None:
+    """Print what is pinned; what was not there before is marked, unless all is new."""
 
-    What is pinned stays as it is. A registry gains keys, and keys are revoked: the list of keys may
-    grow and say so, and that is all that may change.
-    """
-    before = KeyRing(keys=())
-    for name, data in fetched.items():
-        path = folder / name
-        if not path.exists():
-            continue
-        pinned = read_file(path, LIMITS.trusted_root)
-        if name == KEYS:
-            before = parse_keys(pinned)
-            _check_grown(before, parse_keys(data), path)
-        elif pinned != data:
-            raise VerificationError(
-                f"{path} pins something else than the registry says now; "
-                "find out why before you remove it"
-            )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, data in fetched.items():
-            path = folder / f".{name}.new"
-            path.write_bytes(data)
-            path.replace(folder / name)
-    except OSError as error:
-        raise UnavailableError(f"cannot write {folder}: {error.strerror}") from error
-    return before
+    def new(name: str) -> str:
+        return "  (new)" if known and name not in known else ""
+
+    for log in published.root.logs:
+        output.line(f"  log      {log.vkey}{new(str(log.vkey))}")
+    for name, witness in published.policy.witnesses.items():
+        output.line(f"  witness  {name}: {witness.vkey}")
+    output.line(f"  quorum   {published.policy.quorum}")
+    for key in published.keys.keys:
+        fingerprint = key.key.fingerprint
+        output.line(f"  key      {fingerprint}  {key.role} {key.owner}{new(fingerprint)}")
 
 
-def _check_grown(before: KeyRing, now: KeyRing, path: Path) -> None:
-    """Check that every pinned key is listed as it was; a revocation may have come, none may go."""
-    listed = {key.key.fingerprint: key for key in now.keys}
-    for key in before.keys:
-        same = listed.get(key.key.fingerprint)
-        if same is None or (key.role, key.owner, key.index) != (same.role, same.owner, same.index):
-            raise VerificationError(
-                f"{path} pins the key {key.key.fingerprint}, which the registry now lists "
-                "otherwise or not at all; find out why before you remove it"
-            )
-        if key.revoked is not None and key.revoked != same.revoked:
-            raise VerificationError(
-                f"{path} pins a revocation of the key {key.key.fingerprint}, which the registry "
-                "now tells otherwise"
-            )
+def _spoken_for(published: Published, known: set[str], base: str) -> list[str]:
+    """Return the origins of logs that were not pinned before and are not at this address."""
+    host = urlsplit(base).hostname
+    logs = [log for log in published.root.logs if str(log.vkey) not in known]
+    return [log.origin for log in logs if log.origin != host]
 
 
 def origin_of(bundle_checkpoint: bytes) -> str:

@@ -40,6 +40,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from assay.checkpoint import parse_checkpoint
+from assay.cli.files import write_file
 from assay.digests import sha256_hex
 from assay.errors import AssayError, FormatError, MisuseError, UnavailableError
 from assay.note import COSIGNATURE, ED25519, VKey, open_note, vkey_for
@@ -57,23 +58,6 @@ def _witness() -> None:
     """Cosign what a log publishes."""
 
 
-def _write(folder: Path, name: str, data: bytes) -> None:
-    """Replace a file of `folder`, readable by its owner only; durable when this returns."""
-    temporary = folder / f".{name}.new"
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(folder / name)
-    folder_descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(folder_descriptor)
-    finally:
-        os.close(folder_descriptor)
-
-
 def load_key(path: Path) -> Ed25519PrivateKey:
     """Return the witness's key, PKCS#8 PEM with mode 0600; made when the file is absent.
 
@@ -84,7 +68,7 @@ def load_key(path: Path) -> Ed25519PrivateKey:
         made = Ed25519PrivateKey.generate()
         path.parent.mkdir(parents=True, exist_ok=True)
         pem = made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        _write(path.parent, path.name, pem)
+        write_file(path.parent, path.name, pem)
     if path.stat().st_mode & 0o077:
         raise MisuseError(f"others may read the key {path}: chmod 600")
     try:
@@ -149,7 +133,7 @@ class FileStore:
         with self._guard:
             if self.load(origin) != old:
                 return False
-            _write(self._folder, sha256_hex(origin.encode()), note)
+            write_file(self._folder, sha256_hex(origin.encode()), note)
             return True
 
 

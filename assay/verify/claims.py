@@ -69,7 +69,7 @@ def verify_bundle(
     _check_question(reader, predicate_type, report, file_sha256, manifest, without_file)
     verified = _verify_claim(data, reader, predicate_type, report)
     _check_subject(verified.statement, file_sha256, manifest, report)
-    steps.check_key(reader.key, predicate_type, verified.index, report)
+    steps.check_key(reader.key, predicate_type, verified, trusted_root, report)
     return replace(verified, steps=tuple(report.steps))
 
 
@@ -105,7 +105,7 @@ def verify_receipt(
     _check_output_subject(verified.statement, predicate)
     held = _check_tensors("output", predicate.output, output, output_salt)
     report.passed(11, "the subject is the output", held)
-    steps.check_key(reader.key, EXECUTION, verified.index, report)
+    steps.check_key(reader.key, EXECUTION, verified, trusted_root, report)
     _check_observed(verified, predicate)
     held = _check_tensors("input", predicate.input, input, input_salt)
     ran = f"{predicate.execution} of {predicate.model} at {predicate.revision}"

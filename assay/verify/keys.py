@@ -3,15 +3,26 @@
 The document is `{"keys":[{"fingerprint","role","owner","publicKey","index"}]}`: `publicKey` in
 PEM, `index` that of the key's registration in the log (null: not logged yet), and `revoked`, where
 it is there, the index of its revocation. It is pinned at first contact, like the policy.
+
+Where a registry has had several logs, one after another, `log` is the origin of the one that holds
+the registration and `revokedLog` that of the revocation (absent: the same). Then
+
+1. two indices of one log are compared as numbers;
+2. of two logs the one that stands first in the reader's trusted root came first, whole;
+3. a log that the trusted root does not name has no place in that order, and nothing is believed.
+
+Without `log` all indices are taken for those of one log.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from assay.bundle import hint_for, oms_hint_for
 from assay.canonical import as_list, as_object, as_text, parse_json
+from assay.checkpoint import is_origin
 from assay.dsse import PublicKey, load_public_key
 from assay.errors import FormatError, MisuseError, VerificationError
 from assay.limits import LIMITS
@@ -38,13 +49,15 @@ _ROLE_OF = {
     MODERATION: "registry",
 }
 _FIELDS = ("fingerprint", "role", "owner", "publicKey", "index")
+_OPTIONAL = ("log", "revoked", "revokedLog")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustedKey:
     """A key, the role and owner it is trusted as, and the indices between which it counts.
 
-    `role` `""` is a key that the caller vouches for, whatever it signs.
+    `role` `""` is a key that the caller vouches for, whatever it signs. `log` and `revoked_log` are
+    the origins of the logs that `index` and `revoked` are of; `""` where that is not said.
     """
 
     key: PublicKey
@@ -52,6 +65,8 @@ class TrustedKey:
     owner: str = ""
     index: int | None = None
     revoked: int | None = None
+    log: str = ""
+    revoked_log: str = ""
 
     def check_role(self, predicate_type: str) -> None:
         """Check that the role may sign this kind of claim.
@@ -65,23 +80,55 @@ class TrustedKey:
                 f"the key may not sign {predicate_type}", expected=needed, found=self.role
             )
 
-    def check_index(self, index: int) -> None:
-        """Check that the key counted at `index` of the log.
+    def check_index(self, index: int, log: str = "", order: Sequence[str] = ()) -> None:
+        """Check that the key counted at `index` of the log `log`, one of the origins in `order`.
 
         Raises:
             VerificationError: the entry stands before the key's registration, or not before its
-                revocation.
+                revocation, or `order` does not tell.
         """
-        if self.index is not None and index < self.index:
-            raise VerificationError(
-                "the entry is older than its key",
-                expected=f"an index from {self.index}",
-                found=str(index),
-            )
-        if self.revoked is not None and index >= self.revoked:
-            raise VerificationError(
-                "the key was revoked", expected=f"an index below {self.revoked}", found=str(index)
-            )
+        entry = _Place(log, index)
+        if self.index is not None:
+            registered = _Place(self.log, self.index)
+            if entry.is_before(registered, order):
+                raise VerificationError(
+                    "the entry is older than its key",
+                    expected=f"an index from {registered.beside(entry)}",
+                    found=entry.beside(registered),
+                )
+        if self.revoked is not None:
+            revoked = _Place(self.revoked_log or self.log, self.revoked)
+            if not entry.is_before(revoked, order):
+                raise VerificationError(
+                    "the key was revoked",
+                    expected=f"an index below {revoked.beside(entry)}",
+                    found=entry.beside(revoked),
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """An entry's place: its index, and the origin of its log, or `""`."""
+
+    log: str
+    index: int
+
+    def is_before(self, other: _Place, order: Sequence[str]) -> bool:
+        if not self._is_apart(other):
+            return self.index < other.index
+        for log in (self.log, other.log):
+            if log not in order:
+                raise VerificationError(
+                    "the trusted root does not tell which log came first", found=log
+                )
+        return order.index(self.log) < order.index(other.log)
+
+    def beside(self, other: _Place) -> str:
+        """Return the index in words, with its log where `other` is of another one."""
+        return f"{self.index} of {self.log}" if self._is_apart(other) else str(self.index)
+
+    def _is_apart(self, other: _Place) -> bool:
+        return bool(self.log and other.log) and self.log != other.log
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +168,7 @@ def parse_keys(data: bytes) -> KeyRing:
 
 
 def _parse_key(value: object, path: str) -> TrustedKey:
-    fields = as_object(value, path, required=_FIELDS, optional=("revoked",))
+    fields = as_object(value, path, required=_FIELDS, optional=_OPTIONAL)
     try:
         key = load_public_key(as_text(fields["publicKey"], f"{path}.publicKey"))
     except MisuseError as error:
@@ -134,9 +181,20 @@ def _parse_key(value: object, path: str) -> TrustedKey:
         owner=as_text(fields["owner"], f"{path}.owner"),
         index=_index(fields, "index", path),
         revoked=_index(fields, "revoked", path),
+        log=_origin(fields, "log", path),
+        revoked_log=_origin(fields, "revokedLog", path),
     )
 
 
 def _index(fields: dict[str, Any], name: str, path: str) -> int | None:
     value = fields.get(name)
     return None if value is None else size(value, f"{path}.{name}")
+
+
+def _origin(fields: dict[str, Any], name: str, path: str) -> str:
+    if name not in fields:
+        return ""
+    value = as_text(fields[name], f"{path}.{name}")
+    if not is_origin(value):
+        raise FormatError("is no origin of a log", f"{path}.{name}")
+    return value

@@ -202,10 +202,18 @@ def read_statement(envelope: Envelope, predicate_type: str, report: Report) -> S
     return statement
 
 
-def check_key(trusted: TrustedKey, predicate_type: str, index: int, report: Report) -> None:
-    """Step 12: the key's role, and the indices between which it counts."""
+def check_key(
+    trusted: TrustedKey,
+    predicate_type: str,
+    verified: Verified,
+    trusted_root: TrustedRoot,
+    report: Report,
+) -> None:
+    """Step 12: the key's role, and the places in the logs between which it counts."""
     trusted.check_role(predicate_type)
-    trusted.check_index(index)
+    origin = verified.checkpoint.checkpoint.origin
+    trusted.check_index(verified.index, origin, trusted_root.origins)
     role = f"{trusted.role} {trusted.owner}".strip() or "a key given by the caller"
     since = "" if trusted.index is None else f", registered at index {trusted.index}"
-    report.passed(12, "the key may sign this", f"{role}{since}")
+    elsewhere = f" of {trusted.log}" if since and trusted.log not in ("", origin) else ""
+    report.passed(12, "the key may sign this", f"{role}{since}{elsewhere}")

@@ -37,7 +37,7 @@ class Migration(migrations.Migration):
                 ('pae_sha256', models.BinaryField(max_length=32, primary_key=True, serialize=False)),
                 ('payload_type', models.CharField(max_length=100)),
                 ('payload', models.BinaryField()),
-                ('staged_by', models.CharField(max_length=80)),
+                ('staged_by', models.CharField(db_index=True, max_length=80)),
                 ('created_at', models.DateTimeField(auto_now_add=True, db_index=True)),
             ],
         ),
@@ -49,6 +49,10 @@ class Migration(migrations.Migration):
             model_name='entry',
             name='entry_claim_unique',
         ),
+        migrations.RemoveConstraint(
+            model_name='entry',
+            name='entry_index_unique',
+        ),
         migrations.RemoveIndex(
             model_name='entry',
             name='entry_pending',
@@ -56,6 +60,10 @@ class Migration(migrations.Migration):
         migrations.RemoveIndex(
             model_name='entry',
             name='entry_newest',
+        ),
+        migrations.RemoveIndex(
+            model_name='entry',
+            name='entry_kind_newest',
         ),
         migrations.AddField(
             model_name='cosignature',
@@ -113,19 +121,27 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='entry',
-            index=models.Index(fields=['model', '-index'], name='entry_model_newest'),
+            index=models.Index(fields=['log', 'kind', '-index'], name='entry_kind_newest'),
         ),
         migrations.AddIndex(
             model_name='entry',
-            index=models.Index(fields=['owner', '-index'], name='entry_owner_newest'),
+            index=models.Index(fields=['log', 'model', '-index'], name='entry_model_newest'),
         ),
         migrations.AddIndex(
             model_name='entry',
-            index=models.Index(fields=['fingerprint', '-index'], name='entry_signer_newest'),
+            index=models.Index(fields=['log', 'owner', '-index'], name='entry_owner_newest'),
+        ),
+        migrations.AddIndex(
+            model_name='entry',
+            index=models.Index(fields=['log', 'fingerprint', '-index'], name='entry_signer_newest'),
         ),
         migrations.AddConstraint(
             model_name='cosignature',
             constraint=models.UniqueConstraint(fields=('checkpoint', 'witness', 'key_id'), name='cosignature_unique'),
+        ),
+        migrations.AddConstraint(
+            model_name='entry',
+            constraint=models.UniqueConstraint(condition=models.Q(('index__isnull', False)), fields=('log', 'index'), name='entry_index_unique'),
         ),
         migrations.AddConstraint(
             model_name='entry',

@@ -1,8 +1,10 @@
-"""A frozen log takes no entry, whoever asks; a log's term only rises; who owns the earlier entries.
+"""A frozen log takes no entry, whoever asks; a log's term only rises; who owns the earlier entries, and
+whose key signed the earlier cosignatures.
 
 The check of a new entry locks the log's row as its foreign key does, so it waits for a freeze that
 is under way, and a freeze (`SELECT … FOR UPDATE`) waits for entries that are being written: none
-slips in behind the last checkpoint.
+slips in behind the last checkpoint. Where a log is reached may change until it is frozen: then its
+address is what receipts and trusted roots go on naming.
 """
 
 from django.db import migrations
@@ -32,6 +34,9 @@ BEGIN
     IF OLD.successor = '' THEN
         probe.successor := '';
     END IF;
+    IF OLD.frozen_at IS NULL THEN
+        probe.url := OLD.url;
+    END IF;
     IF probe IS DISTINCT FROM OLD
         OR NEW.size < OLD.size
         OR NEW.term < OLD.term
@@ -56,7 +61,19 @@ UPDATE ledger_entry AS entry
 ALTER TABLE ledger_entry ENABLE TRIGGER ledger_entry_guard;
 """
 
+# A line is a dash, the witness's name, and base64 of a key id of four bytes and what it signed.
+KEY_IDS = """
+ALTER TABLE ledger_cosignature DISABLE TRIGGER ledger_cosignature_no_update;
+UPDATE ledger_cosignature
+    SET key_id = encode(substring(decode(split_part(line, ' ', 3), 'base64') for 4), 'hex');
+ALTER TABLE ledger_cosignature ENABLE TRIGGER ledger_cosignature_no_update;
+"""
+
 
 class Migration(migrations.Migration):
     dependencies = [("ledger", "0003_search_leaders_and_staging")]
-    operations = [migrations.RunSQL(ENTRY + LOG), migrations.RunSQL(OWNERS)]
+    operations = [
+        migrations.RunSQL(ENTRY + LOG),
+        migrations.RunSQL(OWNERS),
+        migrations.RunSQL(KEY_IDS),
+    ]

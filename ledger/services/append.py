@@ -1,10 +1,17 @@
 """Taking a claim into the log: steps 1 and 2 of the order of writes (`ledger.sequencer`).
 
 All of it happens in the caller's transaction: the claim is logged exactly when what it is about is
-stored. When that transaction has committed, the claim is durable and will get an index.
+stored. Commit point: the caller's commit. A crash before it leaves nothing; after it the claim is
+durable and will get an index, and a repetition finds it.
+
+Whether the log is frozen is read once for a clear answer, but a freeze may be committed right after
+that: the last word is a trigger, which holds the log's row until the caller has committed.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from django.db import IntegrityError, connection, transaction
 
@@ -31,9 +38,10 @@ from ledger.logs import current_log
 from ledger.models import Entry, Log, Payload, Subject
 from ledger.selectors import pending
 from ledger.services.entries import entry_for_claim
+from ledger.services.state import check_growing
 
 MAX_PENDING = 4096
-SUBJECT_NAME = 1024
+SUBJECT_NAME, MODEL_NAME, OWNER_NAME = 1024, 200, 100
 KINDS = {
     OMS: Kind.MODEL_SIGNATURE,
     RELEASE: Kind.RELEASE,
@@ -46,34 +54,59 @@ KINDS = {
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewClaim:
+    """What shall be logged: an envelope, the key that signed it, and its payload, parsed.
+
+    `model` ("owner/name") finds the entry again; `""` takes what the statement says.
+    """
+
+    envelope: Envelope
+    key: PublicKey
+    statement: Statement
+    model: str = ""
+
+
 def append(envelope: Envelope, key: PublicKey, statement: Statement, *, model: str = "") -> int:
     """Take the claim `envelope` by `key` and return the primary key of its entry.
 
     `statement` is the payload, parsed; `model` ("owner/name") finds the entry again on the ledger's
-    pages. Call it inside `transaction.atomic()`; a refusal leaves that transaction usable.
+    pages, `""` takes the model that the statement names. Call it inside `transaction.atomic()`; a
+    refusal leaves that transaction usable.
 
     Raises:
         InvalidEnvelopeError: malformed, not signed by `key`, another statement, or a kind that
             this log does not take.
         DuplicateClaimError: `key` has logged this payload before, whatever the signature.
         LogFrozenError: the log takes no more entries.
+        LogHeldError: it takes none for the moment: its disk is full, its clock is wrong.
+        LogStoppedError: it takes none until its operator has looked.
         LogBusyError: too many entries wait, or the log is not open yet.
+    """
+    claim = NewClaim(envelope=envelope, key=key, statement=statement, model=model)
+    return append_many([claim])[0]
+
+
+def append_many(claims: Sequence[NewClaim]) -> list[int]:
+    """Take all of `claims`, or none; return the primary keys of their entries, in that order.
+
+    As `append`, with a handful of statements for all together. A claim that stands twice in the
+    list is an `InvalidEnvelopeError`.
     """
     if not connection.in_atomic_block:
         raise RuntimeError("append() belongs into the caller's transaction")
-    kind = _check(envelope, key, statement)
-    log = current_log()
-    if log.frozen_at is not None:
-        raise LogFrozenError(f"The log {log.origin} is frozen and takes no more entries.")
-    if pending(log, MAX_PENDING) >= MAX_PENDING:
-        raise LogBusyError("Too many entries wait for the log; try again in a moment.")
-    entry = _insert(log, envelope, key, kind, model)
+    kinds = [_check(claim) for claim in claims]
+    _check_distinct(claims)
+    log = _open_log()
+    entries = [_entry(log, claim, kind) for claim, kind in zip(claims, kinds, strict=True)]
+    _insert(log, claims, entries)
     Subject.objects.bulk_create(
         # A search index, not evidence: a foreign name may be cut.
         Subject(entry=entry, name=shown_name(subject), sha256=subject.sha256)
-        for subject in searchable(statement)
+        for claim, entry in zip(claims, entries, strict=True)
+        for subject in searchable(claim.statement)
     )
-    return entry.pk
+    return [entry.pk for entry in entries]
 
 
 def searchable(statement: Statement) -> list[statements.Subject]:
@@ -83,14 +116,34 @@ def searchable(statement: Statement) -> list[statements.Subject]:
 
 def shown_name(subject: statements.Subject) -> str:
     """Return a subject's name as a row can keep it: cut, and without NULs."""
-    return subject.name[:SUBJECT_NAME].replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return _shown(subject.name, SUBJECT_NAME)
 
 
-def _check(envelope: Envelope, key: PublicKey, statement: Statement) -> Kind:
+def model_of(statement: Statement, model: str = "") -> str:
+    """Return the model by which an entry is found: `model`, else what the statement names."""
+    said = model or statement.predicate.get("model")
+    return _shown(said, MODEL_NAME) if isinstance(said, str) else ""
+
+
+def owner_of(statement: Statement, model: str) -> str:
+    """Return whose entry this is: a key statement names the owner, a model's name begins so."""
+    owner = statement.predicate.get("owner") if statement.predicate_type == KEY else None
+    return _shown(owner if isinstance(owner, str) else model.partition("/")[0], OWNER_NAME)
+
+
+def _shown(text: str, length: int) -> str:
+    return text[:length].replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+# ---------------------------------------------------------------- checks
+
+
+def _check(claim: NewClaim) -> Kind:
+    envelope, statement = claim.envelope, claim.statement
     if len(envelope.payload) > LIMITS.statement:
         raise InvalidEnvelopeError(f"A statement is at most {LIMITS.statement} bytes.")
     try:
-        verify_envelope(envelope, key)
+        verify_envelope(envelope, claim.key)
         signed = parse_statement(envelope.payload)
     except (FormatError, VerificationError) as error:
         raise InvalidEnvelopeError(f"The envelope was refused: {error}.") from error
@@ -102,31 +155,79 @@ def _check(envelope: Envelope, key: PublicKey, statement: Statement) -> Kind:
     return kind
 
 
-def _insert(log: Log, envelope: Envelope, key: PublicKey, kind: Kind, model: str) -> Entry:
+def _check_distinct(claims: Sequence[NewClaim]) -> None:
+    first: dict[tuple[bytes, bytes], int] = {}
+    for number, claim in enumerate(claims):
+        earlier = first.setdefault((claim.key.spki, claim.envelope.payload), number)
+        if earlier != number:
+            raise InvalidEnvelopeError(f"Claims {earlier} and {number} of the list are the same.")
+
+
+def _open_log() -> Log:
+    log = current_log()
+    if log.frozen_at is not None:
+        raise _frozen(log)
+    check_growing(log)
+    if pending(log, MAX_PENDING) >= MAX_PENDING:
+        raise LogBusyError("Too many entries wait for the log; try again in a moment.")
+    return log
+
+
+def _frozen(log: Log) -> LogFrozenError:
+    on = f" The log {log.successor} goes on." if log.successor else ""
+    return LogFrozenError(f"The log {log.origin} is frozen and takes no more entries.{on}")
+
+
+# ---------------------------------------------------------------- rows
+
+
+def _entry(log: Log, claim: NewClaim, kind: Kind) -> Entry:
+    envelope, key = claim.envelope, claim.key
     pae_sha256 = envelope.pae_sha256
-    body = rekor_body(pae_sha256, envelope.signature, key.spki)
-    payload = Payload(
-        pae_sha256=pae_sha256, payload_type=envelope.payload_type, payload=envelope.payload
+    model = model_of(claim.statement, claim.model)
+    return Entry(
+        log=log,
+        payload_id=pae_sha256,
+        signature=envelope.signature,
+        public_key=key.spki,
+        fingerprint=key.fingerprint,
+        leaf_hash=leaf_hash(rekor_body(pae_sha256, envelope.signature, key.spki)),
+        kind=kind,
+        model=model,
+        owner=owner_of(claim.statement, model),
     )
-    # Create-only: what is there under this digest has the same bytes.
-    Payload.objects.bulk_create([payload], ignore_conflicts=True)
+
+
+def _insert(log: Log, claims: Sequence[NewClaim], entries: Sequence[Entry]) -> None:
+    payloads = {
+        bytes(entry.payload_id): Payload(
+            pae_sha256=entry.payload_id,
+            payload_type=claim.envelope.payload_type,
+            payload=claim.envelope.payload,
+        )
+        for claim, entry in zip(claims, entries, strict=True)
+    }
+    # Create-only: what is there under this digest has the same bytes. In one order for everybody,
+    # so that two callers with the same payloads wait for each other and do not lock up.
+    ordered = [payloads[digest] for digest in sorted(payloads)]
+    Payload.objects.bulk_create(ordered, ignore_conflicts=True)
     try:
         with transaction.atomic():
-            return Entry.objects.create(
-                log=log,
-                payload=payload,
-                signature=envelope.signature,
-                public_key=key.spki,
-                fingerprint=key.fingerprint,
-                leaf_hash=leaf_hash(body),
-                kind=kind,
-                model=model,
-            )
-    except IntegrityError:
+            Entry.objects.bulk_create(entries)
+    except IntegrityError as error:
+        raise _refusal(log, entries, error) from error
+
+
+def _refusal(log: Log, entries: Sequence[Entry], error: IntegrityError) -> Exception:
+    """Return what the database's refusal means; `error` itself when it means nothing known."""
+    if "the log is frozen" in str(error):
+        log.refresh_from_db()
+        return _frozen(log)
+    for entry in entries:
         # ECDSA signatures are malleable: the claim is key and payload, not the leaf.
-        earlier = entry_for_claim(key.fingerprint, pae_sha256)
-        if earlier is None:
-            raise
-        raise DuplicateClaimError(
-            "This key has logged this statement before.", entry_id=earlier
-        ) from None
+        earlier = entry_for_claim(entry.fingerprint, bytes(entry.payload_id))
+        if earlier is not None:
+            return DuplicateClaimError(
+                "This key has logged this statement before.", entry_id=earlier
+            )
+    return error

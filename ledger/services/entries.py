@@ -5,12 +5,16 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from django.db.models import Exists, OuterRef
+
+from ledger.choices import LeaderState
 from ledger.errors import NotIncludedError
-from ledger.models import Entry
+from ledger.models import Checkpoint, Entry, Log
 from ledger.policy import witness_policy
 from ledger.selectors import cosigners, covering
+from ledger.services.state import ABSENT, log_state
 
-POLL_S = 0.05
+POLL_S, LAZY_POLL_S = 0.05, 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,14 +64,38 @@ def entry_for_claim(fingerprint: str, pae_sha256: bytes) -> int | None:
 
 
 def wait_included(entry_id: int, timeout_s: float) -> bool:
-    """Wait until a published checkpoint covers the entry; False when time ran out first.
+    """Wait until a published checkpoint covers the entry; False when it will not be in time.
+
+    That is so when the time is over, and at once when the sequencer has died, or says that it is
+    held or has stopped: a web server that waits for nothing would soon have no thread left.
 
     Call it outside any transaction: inside one, some isolation levels never see it happen.
+
+    Raises:
+        NotIncludedError: the log has no such entry.
     """
+    log = find_entry(entry_id).log
     deadline = time.monotonic() + timeout_s
-    while not entry_status(entry_id).included:
-        left = deadline - time.monotonic()
-        if left <= 0:
+    pause_s = POLL_S
+    while not _included(entry_id):
+        left_s = deadline - time.monotonic()
+        if left_s <= 0 or _is_hopeless(log):
             return False
-        time.sleep(min(POLL_S, left))
+        time.sleep(min(pause_s, left_s))
+        pause_s = min(pause_s * 1.5, LAZY_POLL_S)
     return True
+
+
+def _included(entry_id: int) -> bool:
+    # One query: every waiter asks it several times in a second.
+    larger = Checkpoint.objects.filter(
+        log=OuterRef("log"), size__gt=OuterRef("index"), published_at__isnull=False
+    )
+    return Entry.objects.filter(Exists(larger), pk=entry_id).exists()
+
+
+def _is_hopeless(log: Log) -> bool:
+    state = log_state(log)
+    if state.state == ABSENT:  # no sequencer has led this log yet: one is just starting
+        return False
+    return state.state != LeaderState.LEADING or not state.alive

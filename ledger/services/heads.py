@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from assay.checkpoint import is_origin
 from assay.statements import Observed
 from ledger import policy
 from ledger.logs import current_log
+from ledger.models import Checkpoint
 from ledger.publication import full_note
 from ledger.selectors import cosigners, newest_published
 
@@ -54,9 +56,14 @@ def observed() -> Observed:
 
 
 def is_checkpoint(seen: Observed) -> bool:
-    """Tell whether `seen` is a checkpoint that this log published: nobody can have seen another."""
-    log = current_log()
-    found = log.checkpoints.filter(size=seen.tree_size, published_at__isnull=False).first()
-    return seen.origin == log.origin and (
-        found is not None and bytes(found.root).hex() == seen.root_hash
+    """Tell whether `seen` is a checkpoint that a log of this installation published.
+
+    Nobody can have seen another one. That of a frozen log counts: it was the newest one once.
+    """
+    if not is_origin(seen.origin):
+        return False
+    rows = Checkpoint.objects.filter(
+        log__origin=seen.origin, size=seen.tree_size, published_at__isnull=False
     )
+    root = rows.values_list("root", flat=True).first()
+    return root is not None and bytes(root).hex() == seen.root_hash

@@ -89,7 +89,7 @@ def prove(entry: Entry) -> InclusionProof:
         raise NotIncludedError("No published checkpoint covers the entry yet.")
     size, root = checkpoint.size, bytes(checkpoint.root)
     try:
-        hashes = reader.prove_inclusion(log_storage(), entry.index, size)
+        hashes = reader.prove_inclusion(log_storage(entry.log.place), entry.index, size)
         check_inclusion(bytes(entry.leaf_hash), entry.index, size, hashes, root)
     except AssayError as error:
         raise LogDamagedError(f"Entry {entry.index} cannot be proved: {error}.") from error

@@ -2,6 +2,9 @@
 
 The same under `/log/api/v2/`, where Rekor's clients look. Nothing here computes: files as they lie
 in the storage, with the caching that each can bear.
+
+The host of the request says which log is meant: a frozen log goes on being served under its origin,
+and every other name that this site answers to means the current one.
 """
 
 from __future__ import annotations
@@ -15,9 +18,11 @@ from assay.canonical import canonical_json
 from assay.digests import parse_hex, sha256_hex
 from assay.errors import AssayError, FormatError
 from assay.tiles import parse_path
+from ledger.errors import LogBusyError
+from ledger.logs import log_at, storage_at
 from ledger.selectors import leaves_of
 from ledger.services.receipts import envelope_of
-from ledger.storage import CHECKPOINT, log_storage
+from ledger.storage import CHECKPOINT
 
 FOREVER = "public, max-age=31536000, immutable"
 MINUTES = "public, max-age=300"
@@ -44,8 +49,8 @@ def tile(request: HttpRequest, path: str) -> HttpResponseBase:
 def envelope(request: HttpRequest, digest: str) -> HttpResponseBase:
     """Answer the payload under SHA-256(PAE), and the signatures of its leaves in log order."""
     try:
-        leaves = leaves_of(parse_hex(digest))
-    except FormatError:
+        leaves = leaves_of(log_at(request.get_host()), parse_hex(digest))
+    except (FormatError, LogBusyError):
         return _not_found()
     if not leaves:
         return _not_found()
@@ -57,8 +62,8 @@ def envelope(request: HttpRequest, digest: str) -> HttpResponseBase:
 
 def _file(request: HttpRequest, path: str, content_type: str, caching: str) -> HttpResponseBase:
     try:
-        data = log_storage().get(path)
-    except AssayError:
+        data = storage_at(request.get_host()).get(path)
+    except (AssayError, LogBusyError):
         return _not_found()
     return _answer(request, data, content_type, caching)
 

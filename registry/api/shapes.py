@@ -7,6 +7,7 @@ from typing import Any
 
 from assay.canonical import encode_base64
 from assay.statements import Observed, timestamp
+from ledger import services as ledger
 from registry import claims, selectors
 from registry.models import Key, KeyBackup, Model, Release, Revision, Upload
 from registry.services import cards, uploads
@@ -88,7 +89,10 @@ def signing(row: Revision, observed: Observed) -> dict[str, Any]:
 
 
 def release(row: Release) -> dict[str, Any]:
-    """Return a release; an index is null until the log has sequenced the entry."""
+    """Return a release; an index is null until the log has sequenced the entry.
+
+    An index is one of the log beside it: of the current one, or of one that was frozen since.
+    """
     return {
         "model": row.model.full_name,
         "version": row.version,
@@ -102,7 +106,11 @@ def release(row: Release) -> dict[str, Any]:
         "yanked_at": _time(row.yanked_at),
         "yank_reason": row.yank_reason,
         "claims": {
-            claim.kind: {"entry": claim.entry_id, "index": claim.entry.index}
+            claim.kind: {
+                "entry": claim.entry_id,
+                "log": ledger.log_origin(claim.entry),
+                "index": claim.entry.index,
+            }
             for claim in row.claims.all()
         },
     }
@@ -118,7 +126,9 @@ def key(row: Key) -> dict[str, Any]:
         "name": row.name,
         "public_key": selectors.public_key(row).pem,
         "entry": row.entry_id,
+        "log": ledger.log_origin(row.entry),
         "index": row.entry.index,
+        "revoked_in_log": ledger.log_origin(row.revocation) if row.revocation else None,
         "revoked_at_index": row.revocation.index if row.revocation else None,
         "created_at": _time(row.created_at),
         "last_used_at": _time(row.last_used_at),

@@ -1,4 +1,4 @@
-"""What templates need beside Django's own filters: digests, sizes, shapes, times."""
+"""What templates need beside Django's own filters: digests, sizes, shapes, times, addresses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,12 @@ from django.forms import BoundField, CheckboxInput
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from ledger import services as ledger
+
 register = template.Library()
+# An entry's page, and that of a checkpoint of its log: in the log that the entry is in.
+register.simple_tag(ledger.entry_url)
+register.simple_tag(ledger.checkpoint_url)
 
 
 @register.filter

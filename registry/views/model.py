@@ -115,7 +115,7 @@ def release(request: HttpRequest, owner: str, name: str, version: str) -> HttpRe
 def _claims(wanted: Release) -> list[dict[str, object]]:
     order = list(_BINDS)
     return [
-        {"word": claim.get_kind_display(), "binds": _BINDS[kind], "index": claim.entry.index}
+        {"word": claim.get_kind_display(), "binds": _BINDS[kind], "entry": claim.entry}
         for kind, claim in sorted(
             ((ClaimKind(claim.kind), claim) for claim in wanted.claims.all()),
             key=lambda pair: order.index(pair[0]),

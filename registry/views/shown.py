@@ -10,6 +10,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.utils.safestring import SafeString, mark_safe
 
+from ledger import services as ledger
 from registry import selectors
 from registry.choices import ClaimKind
 from registry.models import Claim, Model, Release, Revision
@@ -114,13 +115,22 @@ def _trial(trial: dict[str, Any] | None) -> str:
     return f"Tried once on zeros: loaded in {load} ms, ran in {run} ms."
 
 
+def _of_frozen(entry: Any) -> ledger.EntryStatus | None:
+    """Return where an entry of a frozen log stands.
+
+    None for one of the current log: its head is on the page anyway, and says enough.
+    """
+    return None if ledger.is_current(entry) else ledger.entry_status(entry.pk)
+
+
 def evidence_context(release: Release, claims: Iterable[Claim], files: int) -> dict[str, Any]:
     """Return what the evidence panel of a release reads; its manifest has `files` files."""
     base = f"/models/{release.model.full_name}"
     entries = {claim.kind: claim.entry for claim in claims}
     return {
         "signed": release,
-        "release_entry": entries.get(ClaimKind.RELEASE),
+        "release_entry": entries[ClaimKind.RELEASE],
+        "release_status": _of_frozen(entries[ClaimKind.RELEASE]),
         "file_count": files,
         "files_url": f"{base}/files/?revision={release.revision_id}#lines",
         "release_url": f"{base}/releases/{release.version}/",

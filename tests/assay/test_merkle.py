@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import pytest
 from hypothesis import given, strategies as st
 
@@ -14,63 +12,15 @@ from assay.merkle import (
     check_inclusion,
     inclusion_root,
     leaf_hash,
-    node_hash,
     prove_consistency,
     prove_inclusion,
     root_from,
     root_of,
 )
+from tests.assay.naive import LEAVES, MOST, READER, UNIFORM, naive_path, naive_root, naive_subproof
 from tests.assay.vectors import values
 
-MOST = 129
-LEAVES = tuple(leaf_hash(b"leaf %d" % number) for number in range(300))
 SIZES = st.integers(1, MOST)
-
-
-def split(count: int) -> int:
-    power = 1
-    while power * 2 < count:
-        power *= 2
-    return power
-
-
-@cache
-def naive_root(start: int, end: int) -> bytes:
-    """MTH of RFC 6962, section 2.1."""
-    if end - start == 1:
-        return LEAVES[start]
-    middle = start + split(end - start)
-    return node_hash(naive_root(start, middle), naive_root(middle, end))
-
-
-def naive_path(index: int, start: int, end: int) -> list[bytes]:
-    """PATH of RFC 6962, section 2.1.1."""
-    if end - start == 1:
-        return []
-    middle = start + split(end - start)
-    if index < middle:
-        return [*naive_path(index, start, middle), naive_root(middle, end)]
-    return [*naive_path(index, middle, end), naive_root(start, middle)]
-
-
-def naive_subproof(old: int, start: int, end: int, *, known: bool) -> list[bytes]:
-    """SUBPROOF of RFC 6962, section 2.1.2."""
-    if old == end:
-        return [] if known else [naive_root(start, end)]
-    middle = start + split(end - start)
-    if old <= middle:
-        return [*naive_subproof(old, start, middle, known=known), naive_root(middle, end)]
-    return [*naive_subproof(old, middle, end, known=False), naive_root(start, middle)]
-
-
-class Leaves:
-    """Reads hashes of complete subtrees of the naive tree."""
-
-    def read(self, level: int, index: int) -> bytes:
-        return naive_root(index << level, (index + 1) << level)
-
-
-READER = Leaves()
 
 
 def from_hex(values: list[str]) -> list[bytes]:
@@ -116,22 +66,53 @@ def test_the_vectors_log_grew_as_it_says() -> None:
         check_inclusion(leaf, claim["index"], 259, from_hex(claim["inclusion_259"]), root)
 
 
-@pytest.mark.property
-@given(SIZES.flatmap(lambda size: st.tuples(st.integers(0, size - 1), st.just(size))))
-def test_every_entry_of_a_tree_has_the_proof_of_the_rfc(case: tuple[int, int]) -> None:
-    index, size = case
-    proof = prove_inclusion(index, size, READER)
-    assert proof == naive_path(index, 0, size)
-    check_inclusion(LEAVES[index], index, size, proof, naive_root(0, size))
+def test_every_entry_of_every_tree_has_the_proof_of_the_rfc() -> None:
+    for size in range(1, MOST + 1):
+        root = naive_root(0, size)
+        assert root_from(size, READER) == root_of(LEAVES[:size]) == root
+        for index in range(size):
+            proof = prove_inclusion(index, size, READER)
+            assert proof == naive_path(index, 0, size)
+            check_inclusion(LEAVES[index], index, size, proof, root)
+
+
+def test_every_growth_of_every_tree_has_the_proof_of_the_rfc() -> None:
+    for new in range(1, MOST + 1):
+        for old in range(1, new + 1):
+            proof = prove_consistency(old, new, READER)
+            assert proof == naive_subproof(old, 0, new, known=True)
+            check_consistency(old, naive_root(0, old), new, naive_root(0, new), proof)
+
+
+def test_a_proof_holds_for_one_index_of_one_tree_and_no_other() -> None:
+    most = 40
+    for size in range(1, most):
+        for index in range(size):
+            proof = prove_inclusion(index, size, READER)
+            others = [(other, size) for other in range(most) if other != index]
+            others += [(index, other) for other in range(most) if other != size]
+            for at, of in others:
+                root = naive_root(0, max(of, 1))
+                with pytest.raises(VerificationError):
+                    check_inclusion(LEAVES[index], at, of, proof, root)
 
 
 @pytest.mark.property
-@given(SIZES.flatmap(lambda new: st.tuples(st.integers(1, new), st.just(new))))
-def test_every_growth_of_a_tree_has_the_proof_of_the_rfc(case: tuple[int, int]) -> None:
-    old, new = case
-    proof = prove_consistency(old, new, READER)
-    assert proof == naive_subproof(old, 0, new, known=True)
-    check_consistency(old, naive_root(0, old), new, naive_root(0, new), proof)
+@given(st.data())
+def test_large_trees_grow_as_small_ones_do(data: st.DataObject) -> None:
+    """No naive tree has 2**40 leaves: one in which all complete subtrees of a height are equal."""
+    new = data.draw(st.integers(2, 2**40), "new")
+    old = data.draw(st.integers(1, new), "old")
+    index = data.draw(st.integers(0, new - 1), "index")
+    root = root_from(new, UNIFORM)
+    check_inclusion(LEAVES[0], index, new, prove_inclusion(index, new, UNIFORM), root)
+    proof = prove_consistency(old, new, UNIFORM)
+    check_consistency(old, root_from(old, UNIFORM), new, root, proof)
+    with pytest.raises(VerificationError):
+        check_inclusion(LEAVES[1], index, new, prove_inclusion(index, new, UNIFORM), root)
+    if old < new:
+        with pytest.raises(VerificationError):
+            check_consistency(old, LEAVES[1], new, root, proof)
 
 
 @pytest.mark.property

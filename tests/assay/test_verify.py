@@ -118,6 +118,85 @@ def test_a_revoked_key_may_not_stand_there_a_second_time_as_a_good_one() -> None
         parse_keys(json.dumps({"keys": [good, revoked]}).encode())
 
 
+# ------------------------------------------------------------------ keys across logs
+
+OLD, NEW = "a.example.org", "b.example.org"
+LOGS = (OLD, claims.ORIGIN, NEW)
+
+
+def registered(**fields: Any) -> TrustedKey:
+    return TrustedKey(key=claims.public_key(), role="publisher", owner="alice", **fields)
+
+
+def test_a_key_of_an_earlier_log_counts_in_the_later_ones() -> None:
+    key = registered(index=7, log=OLD)
+    key.check_index(7, OLD, LOGS)
+    key.check_index(0, claims.ORIGIN, LOGS)
+    key.check_index(0, NEW, LOGS)
+    with pytest.raises(VerificationError, match=r"expected an index from 7, found 6"):
+        key.check_index(6, OLD, LOGS)
+
+
+def test_mallory_may_not_have_signed_in_a_log_that_ended_before_the_key_was_registered() -> None:
+    key = registered(index=0, log=NEW)
+    with pytest.raises(VerificationError, match=f"from 0 of {NEW}, found 100 of {OLD}"):
+        key.check_index(100, OLD, LOGS)
+
+
+def test_a_key_that_was_revoked_in_a_later_log_counts_until_then() -> None:
+    key = registered(index=7, log=OLD, revoked=2, revoked_log=NEW)
+    key.check_index(1000, OLD, LOGS)
+    key.check_index(1000, claims.ORIGIN, LOGS)
+    key.check_index(1, NEW, LOGS)
+    with pytest.raises(VerificationError, match="an index below 2, found 2"):
+        key.check_index(2, NEW, LOGS)
+
+
+def test_a_key_that_was_revoked_in_an_earlier_log_counts_no_more() -> None:
+    key = registered(index=1, log=OLD, revoked=9)  # in the same log
+    key.check_index(8, OLD, LOGS)
+    with pytest.raises(VerificationError, match=f"below 9 of {OLD}, found 0 of {NEW}"):
+        key.check_index(0, NEW, LOGS)
+
+
+def test_a_log_that_the_trusted_root_does_not_name_has_no_place_in_the_order() -> None:
+    for key in (registered(index=1, log="mallory.example"), registered(index=1, log=OLD)):
+        origin = OLD if key.log != OLD else "mallory.example"
+        with pytest.raises(VerificationError, match=r"which log came first.*mallory"):
+            key.check_index(5, origin, LOGS)
+    late = registered(index=1, log=OLD, revoked=3, revoked_log="mallory.example")
+    with pytest.raises(VerificationError, match="which log came first"):
+        late.check_index(2, OLD, LOGS)
+
+
+def test_without_a_log_all_indices_are_of_one() -> None:
+    key = registered(index=7, revoked=9)
+    key.check_index(8, NEW, LOGS)
+    with pytest.raises(VerificationError, match="revoked"):
+        key.check_index(9, OLD, LOGS)
+    registered(index=7, log=OLD).check_index(7)
+
+
+def test_the_verdict_names_the_log_of_a_key_that_came_from_another(policy: TlogPolicy) -> None:
+    root = TrustedRoot(logs=(replace(ROOT.logs[0], origin=OLD, key_id32=bytes(32)), *ROOT.logs))
+    step = ask(
+        policy, key=registered(index=999, log=OLD), trusted_root=root, without_file=True
+    ).steps[11]
+    assert step.detail == f"publisher alice, registered at index 999 of {OLD}"
+    here = registered(index=7, log=claims.ORIGIN)
+    assert ask(policy, key=here, without_file=True).steps[11].detail.endswith("at index 7")
+    with pytest.raises(VerificationError, match="which log came first"):
+        ask(policy, key=registered(index=999, log=OLD), without_file=True)
+
+
+def test_a_document_of_keys_names_the_logs() -> None:
+    (key,) = parse_keys(document(log=OLD, revoked=3, revokedLog=NEW)).keys
+    assert key == registered(index=7, log=OLD, revoked=3, revoked_log=NEW)
+    for bent in ({"log": "https://a.example.org"}, {"log": ""}, {"revokedLog": None}):
+        with pytest.raises(FormatError, match="keys"):
+            parse_keys(document(**bent))
+
+
 def test_any_role_may_register_its_own_key() -> None:
     for role in ("publisher", "executor", "auditor", "registry"):
         TrustedKey(key=claims.public_key(), role=role).check_role(KEY)

@@ -20,6 +20,8 @@ MODEL_PAGE = "/models/examples/digits/"
 PUBLIC = (
     *("/", "/models/", "/models/?q=nothing-like-it", "/executions/", "/ledger/", "/ledger/0/"),
     *("/ledger/checkpoints/1/", "/ledger/?kind=moderation", "/verify/", "/docs/", "/status/"),
+    *("/ledger/checkpoints/", "/ledger/logs/", "/ledger/?kind=execution&owner=examples"),
+    *("/ledger/?q=99999", "/ledger/?q=no+such+thing"),
     *("/examples/", "/accounts/login/", "/accounts/signup/", "/accounts/password/reset/"),
     *("/no/such/page/", "/executions/00000000-0000-0000-0000-000000000000/"),
     *(MODEL_PAGE + tab for tab in ("", "files/", "graph/", "run/", "api/", "executions/")),

@@ -23,6 +23,9 @@ from ledger.models import Entry, Log, Payload, Subject as Row
 from ledger.sequencer import Sequencer
 from ledger.services.check import check_log
 from ledger.storage import LogStorage, log_storage
+from ledger.witnesses import Asking
+
+OBSERVED = Observed(origin="localhost", tree_size=0, root_hash=sha256_hex(b""))
 
 
 @cache
@@ -45,6 +48,10 @@ class Claim:
         with transaction.atomic():
             return ledger.append(self.envelope, self.key, self.statement, model=model)
 
+    def new(self) -> ledger.NewClaim:
+        """It, as `append_many` takes it."""
+        return ledger.NewClaim(envelope=self.envelope, key=self.key, statement=self.statement)
+
     def twin(self) -> Claim:
         """The same claim under its malleable twin signature (r, n - s)."""
         r, s = utils.decode_dss_signature(self.envelope.signature)
@@ -61,7 +68,7 @@ def thing(number: int) -> bytes:
 def claim(number: int, *, by: str = "alice") -> Claim:
     """Return moderation statement `number`, signed by `by`."""
     predicate = ModerationPredicate(
-        observed=Observed(origin="localhost", tree_size=0, root_hash=sha256_hex(b"")),
+        observed=OBSERVED,
         action="hide",
         category=f"category {number}",
         reason="a test",
@@ -80,12 +87,13 @@ def signed(statement: Statement, *, by: str = "alice") -> Claim:
     )
 
 
-def sequencer(storage: LogStorage | None = None) -> Sequencer:
-    """Return a fresh sequencer of the log, recovered: what a restart gives."""
+def sequencer(storage: LogStorage | None = None, asking: Asking | None = None) -> Sequencer:
+    """Return a fresh sequencer of the log, recovered: what a restart gives. Earlier ones end."""
     made = Sequencer(
         settings.LEDGER_ORIGIN,
         storage=storage or log_storage(),
         key=load_log_key(settings.LEDGER_KEY),
+        asking=asking,
     )
     made.recover()
     return made

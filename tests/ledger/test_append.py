@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
 from django.db import DatabaseError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from assay.digests import sha256_hex
-from assay.dsse import rekor_body, sign
+from assay.dsse import public_key_of, rekor_body, sign
 from assay.limits import LIMITS
 from assay.merkle import leaf_hash
-from assay.statements import OMS, Statement, Subject, parse_statement
+from assay.statements import (
+    OMS,
+    AliasPredicate,
+    KeyPredicate,
+    Statement,
+    Subject,
+    parse_statement,
+)
 from ledger import services as ledger
 from ledger.errors import (
     DuplicateClaimError,
@@ -23,6 +32,7 @@ from ledger.errors import (
 )
 from ledger.models import Entry, Log, Payload
 from tests.ledger.builders import (
+    OBSERVED,
     append_all,
     claim,
     private_key,
@@ -148,6 +158,118 @@ def test_a_frozen_log_takes_nothing(opened: None) -> None:
     Log.objects.update(frozen_at=timezone.now())
     with pytest.raises(LogFrozenError):
         claim(1).append()
+
+
+def test_a_frozen_log_names_the_one_that_goes_on(opened: None) -> None:
+    Log.objects.update(frozen_at=timezone.now(), successor="next.example.org")
+    with pytest.raises(LogFrozenError, match=r"frozen .* The log next\.example\.org goes on"):
+        claim(1).append()
+
+
+def test_a_freeze_between_the_look_and_the_write_is_met_by_the_database(
+    opened: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read a moment ago is stale: the trigger has the last word, and the same words."""
+
+    def meanwhile(log: Log) -> None:
+        Log.objects.update(frozen_at=timezone.now(), successor="next.example.org")
+
+    monkeypatch.setattr(sys.modules["ledger.services.append"], "check_growing", meanwhile)
+    with transaction.atomic():
+        with pytest.raises(LogFrozenError, match=r"next\.example\.org goes on"):
+            claim(1).append()
+        assert not Entry.objects.exists()
+
+
+# ---------------------------------------------------------------- what an entry is found by
+
+
+def test_the_model_is_the_callers_or_the_one_that_the_statement_names(opened: None) -> None:
+    alias = AliasPredicate(
+        observed=OBSERVED, model="alice/digits", alias="main", revision="1" * 40, previous=None
+    )
+    subject = Subject(name="manifest", sha256="0" * 64)
+    one, other = (signed(alias.statement([subject]), by=name) for name in ("alice", "bob"))
+    rows = [
+        Entry.objects.get(pk=pk)
+        for pk in (one.append(), other.append(model="bob/copy"), claim(1).append())
+    ]
+    assert [(row.model, row.owner) for row in rows] == [
+        ("alice/digits", "alice"),
+        ("bob/copy", "bob"),
+        ("", ""),
+    ]
+
+
+def test_a_key_statement_is_the_owners_that_it_names(opened: None) -> None:
+    key = private_key("carol").public_key()
+    predicate = KeyPredicate(
+        observed=OBSERVED,
+        action="register",
+        owner="carol",
+        role="publisher",
+        public_key=public_key_of(key).pem,
+        previous=None,
+    )
+    statement = predicate.statement([Subject(name="carol", sha256=public_key_of(key).fingerprint)])
+    entry = Entry.objects.get(pk=signed(statement, by="carol").append())
+    assert (entry.model, entry.owner) == ("", "carol")
+
+
+@pytest.mark.parametrize(
+    ("model", "shown"),
+    [(["alice/digits"], ("", "")), ("a\0b/" + "c" * 300, ("a\ufffdb/" + "c" * 196, "a\ufffdb"))],
+)
+def test_a_model_that_no_row_can_keep_is_cut_or_left_out(
+    opened: None, model: object, shown: tuple[str, str]
+) -> None:
+    statement = replace(claim(1).statement, predicate={"model": model})
+    entry = Entry.objects.get(pk=signed(statement).append())
+    assert (entry.model, entry.owner) == shown
+
+
+# ---------------------------------------------------------------- many at once
+
+
+def many(numbers: Iterable[int], *, by: str = "alice") -> list[ledger.NewClaim]:
+    return [claim(number, by=by).new() for number in numbers]
+
+
+def take(claims: list[ledger.NewClaim]) -> list[int]:
+    with transaction.atomic():
+        return ledger.append_many(claims)
+
+
+def test_many_claims_are_the_rows_that_they_would_be_one_by_one(opened: None) -> None:
+    with CaptureQueriesContext(connection) as captured:
+        ids = take(many(range(50)))
+    assert len(captured) < 12
+    others = append_all(range(50, 60))
+    assert ids == sorted(ids)
+    sequence()
+    assert [ledger.entry_status(entry).index for entry in (*ids, *others)] == list(range(60))
+    assert whole() == 60
+    assert take([]) == []
+
+
+def test_of_many_claims_all_are_taken_or_none(opened: None) -> None:
+    forged = replace(claim(2, by="mallory").new(), key=claim(1).key)
+    with pytest.raises(InvalidEnvelopeError, match="signature"):
+        take([*many(range(2)), forged])
+    first = claim(3).append()
+    with transaction.atomic():
+        with pytest.raises(DuplicateClaimError) as caught:
+            ledger.append_many(many(range(5)))
+        assert caught.value.entry_id == first
+        ledger.append_many(many(range(2)))
+    assert Entry.objects.count() == 3
+
+
+def test_a_claim_that_stands_twice_in_a_list_is_a_fault_of_the_caller(opened: None) -> None:
+    with pytest.raises(InvalidEnvelopeError, match="Claims 1 and 3 of the list"):
+        take(many([1, 2, 3, 2]))
+    assert len(take([*many([1]), *many([1], by="bob")])) == 2
+    assert Payload.objects.count() == 1
 
 
 def test_a_log_that_cannot_keep_up_says_so(opened: None, monkeypatch: pytest.MonkeyPatch) -> None:

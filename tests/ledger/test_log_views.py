@@ -141,10 +141,6 @@ def test_the_log_is_only_read(client: Client, opened: None, path: str) -> None:
     assert client.delete(f"/log/{path}").status_code == 405
 
 
-def test_the_write_api_of_rekor_is_not_offered_yet(client: Client, opened: None) -> None:
-    assert client.post("/log/api/v2/log/entries").status_code == 404
-
-
 def test_head_requests_are_answered(client: Client, opened: None) -> None:
     answer = client.head("/log/checkpoint")
     assert answer.status_code == 200

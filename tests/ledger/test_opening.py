@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from django.conf import settings
+from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 from pytest_django import Settings
 
 from assay.errors import MisuseError
@@ -85,6 +88,44 @@ def test_an_origin_with_a_port_is_refused(settings: Settings) -> None:
     settings.LEDGER_ORIGIN = "localhost:8000"
     with pytest.raises(MisuseError):
         ledger.ensure_log()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_that_open_the_log_the_slower_one_finds_it_open() -> None:
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            ledger.ensure_log()
+        except BaseException as error:  # noqa: BLE001 (shown below)
+            failures.append(error)
+        finally:
+            connection.close()
+
+    slower = threading.Thread(target=run)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("LOCK TABLE ledger_log IN SHARE UPDATE EXCLUSIVE MODE")
+        slower.start()
+        while not waiting(cursor):
+            assert slower.is_alive()
+            threading.Event().wait(0.01)
+        ledger.ensure_log()
+    slower.join()
+    assert failures == []
+    assert Log.objects.get().origin == "localhost"
+
+
+def waiting(cursor: CursorWrapper) -> bool:
+    """Tell whether somebody waits for the table of logs in this database."""
+    cursor.execute(
+        "SELECT count(*) FROM pg_locks WHERE relation = 'ledger_log'::regclass AND NOT granted"
+    )
+    return bool(cursor.fetchone()[0])
+
+
+def test_the_address_and_the_place_of_the_first_log(opened: None) -> None:
+    log = Log.objects.get()
+    assert (log.url, log.place, log.successor) == (settings.LEDGER_URL, "", "")
 
 
 # ---------------------------------------------------------------- the key's file

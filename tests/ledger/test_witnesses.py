@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.conf import settings
 
-from assay.errors import FormatError, VerificationError
+from assay.errors import FormatError, UnavailableError, VerificationError
 from assay.note import COSIGNATURE, VKey, cosign_line, parse_note, vkey_for
 from assay.policy import Group, PolicyKey, TlogPolicy, render_policy
 from assay.witness import Answer, WitnessState
@@ -21,14 +21,24 @@ from ledger.models import Checkpoint, Cosignature
 from ledger.policy import WitnessPolicyError, witness_policy, witnesses_needed, witnesses_of
 from ledger.sequencer import Sequencer
 from ledger.storage import log_storage
-from ledger.witnesses import MAX_ANSWER, Request, collect, read_answer
+from ledger.witnesses import MAX_ANSWER, Asking, Request, is_near, read_answer
 from tests.ledger.builders import append_all, sequence, sequencer, verified, whole
 from tests.ledger.witness import TIME, Witness, trust, witness, write_policy
 
 
 def ask_again(leader: Sequencer) -> None:
     """Let the time pass after which a silent witness is asked again."""
-    leader._retry_at.clear()
+    join_all()
+    leader._asking.late()
+    leader._asking._not_before.clear()
+
+
+def join_all() -> None:
+    """Wait until no question is under way."""
+    for thread in threading.enumerate():
+        if thread.name == "witness":
+            thread.join(5)
+            assert not thread.is_alive(), "a thread was left behind"
 
 
 def shown() -> bytes:
@@ -151,10 +161,6 @@ def test_a_time_that_no_calendar_has_is_refused(opened: None) -> None:
         read_answer(note, str(line).encode(), vkey)
 
 
-def test_nobody_asked_nobody_answers() -> None:
-    assert collect([], lambda old: []) == []
-
-
 # ---------------------------------------------------------------- slow ones
 
 
@@ -204,32 +210,53 @@ def drip() -> Iterator[socket.socket]:
         yield server
 
 
+def question(wanda: Witness, url: str) -> Request:
+    note = ledger.newest_checkpoint().note
+    return Request(vkey=wanda.vkey, url=url, old=0, size=0, note=note)
+
+
 def test_a_late_answer_is_cut_off_and_its_thread_ends(
     opened: None, wanda: Witness, drip: socket.socket
 ) -> None:
-    note = ledger.newest_checkpoint().note
-    request = Request(
-        vkey=wanda.vkey,
-        url=f"http://127.0.0.1:{drip.getsockname()[1]}",
-        old=0,
-        size=0,
-        note=note,
-    )
-    started = time.monotonic()
-    assert collect([request], lambda old: [], timeout_s=0.1) == []
-    assert time.monotonic() - started < 1
-    for thread in threading.enumerate():
-        if thread.name.startswith("witness"):
-            thread.join(2)
-            assert not thread.is_alive()
+    asking = Asking(10, timeout_s=0.1)
+    request = question(wanda, f"http://127.0.0.1:{drip.getsockname()[1]}")
+    assert asking.ask([request], lambda old: [], lambda found: False) == []
+    assert request.late
+    join_all()
+    assert asking.late() == []
+
+
+def test_a_witness_that_still_thinks_is_not_asked_again(
+    opened: None, wanda: Witness, drip: socket.socket
+) -> None:
+    asking = Asking(0, timeout_s=20)
+    key = PolicyKey(vkey=wanda.vkey, url=f"http://127.0.0.1:{drip.getsockname()[1]}")
+    assert asking.may_ask(key)
+    # The quorum is met without her: she has 200 ms, and is then left to think.
+    asking.ask([question(wanda, key.url)], lambda old: [], lambda found: True)
+    assert not asking.may_ask(key)
+    asking.cut_all()
+    join_all()
+    assert asking.late() == []
+    assert not asking.may_ask(key)  # she did not cosign: some seconds of peace
+    assert not Asking(0).may_ask(PolicyKey(vkey=wanda.vkey))
+
+
+def test_whatever_happens_to_a_question_its_end_is_noticed(opened: None, wanda: Witness) -> None:
+    asking = Asking(0)
+
+    def prove(old: int) -> list[bytes]:
+        raise UnavailableError("a tile is missing")
+
+    assert asking.ask([question(wanda, wanda.url)], prove, lambda found: False) == []
+    assert wanda.requests == []
+    join_all()
 
 
 def test_a_request_that_is_cut_before_it_is_connected_is_not_sent(
     opened: None, wanda: Witness
 ) -> None:
-    request = Request(
-        vkey=wanda.vkey, url=wanda.url, old=0, size=0, note=ledger.newest_checkpoint().note
-    )
+    request = question(wanda, wanda.url)
     request.cut()
     with pytest.raises(TimeoutError):
         request.ask(lambda old: [], 1.0)
@@ -237,18 +264,107 @@ def test_a_request_that_is_cut_before_it_is_connected_is_not_sent(
 
 
 def test_https_is_spoken_where_the_policy_says_so(opened: None, wanda: Witness) -> None:
-    request = Request(
-        vkey=wanda.vkey,
-        url=wanda.url.replace("http:", "https:"),
-        old=0,
-        size=0,
-        note=ledger.newest_checkpoint().note,
-    )
+    request = question(wanda, wanda.url.replace("http:", "https:"))
     with pytest.raises(OSError, match="SSL"):
         request.ask(lambda old: [], 1.0)
 
 
+# ---------------------------------------------------------------- how often
+
+
+def test_whoever_is_on_this_machine_is_near() -> None:
+    near = ("http://localhost/w", "http://127.0.0.1:1/w", "http://[::1]:1/w", "https://127.9.9.9")
+    far = ("https://witness.example.org", "http://127.1", "http://10.0.0.1", "localhost", "")
+    assert [is_near(url) for url in (*near, *far)] == [True] * 4 + [False] * 5
+
+
+def test_a_strangers_witness_is_asked_once_in_the_interval_and_then_for_the_newest_tree(
+    opened: None, wanda: Witness, policy_path: Path
+) -> None:
+    write_policy(
+        policy_path, {"wanda": PolicyKey(vkey=wanda.vkey, url=wanda.strange_url)}, quorum="wanda"
+    )
+    now = [100.0]
+    asking = Asking(10, clock=lambda: now[0])
+    leader = sequencer(asking=asking)
+    assert len(wanda.requests) == 1
+    for number in range(3):
+        append_all(range(number, number + 1))
+        assert leader.cycle() == 1
+    now[0] += 9.9
+    leader.cycle()
+    sequencer(asking=asking)  # a hold is no reason to ask a stranger more often
+    assert len(wanda.requests) == 1
+    assert ledger.newest_checkpoint().witnesses == 0
+    leader = sequencer(asking=asking)
+    now[0] += 0.1
+    assert leader.cycle() == 0  # nothing grew since
+    assert [request.split(b"\n")[0] for request in wanda.requests] == [b"old 0", b"old 0"]
+    assert wanda.store.states["localhost"].size == 3
+    assert ledger.newest_checkpoint().witnesses == 1
+    assert shown() == ledger.newest_checkpoint().note
+    now[0] += 20
+    leader.cycle()
+    assert len(wanda.requests) == 2  # nothing is missing
+
+
+def test_when_the_quorum_is_met_nobody_waits_for_the_slow_one_whose_line_comes_later(
+    opened: None, log_vkey: VKey, policy_path: Path
+) -> None:
+    with witness("wanda", log_vkey) as wanda, witness("wim", log_vkey) as wim:
+        trust(policy_path, wanda, wim)
+        wim.hang.clear()
+        leader = sequencer(asking=Asking(10, timeout_s=60))
+        append_all(range(2))
+        started = time.monotonic()
+        leader.cycle()
+        assert time.monotonic() - started < 30  # and not the whole minute
+        first = ledger.newest_checkpoint()
+        assert (first.size, first.witnesses) == (2, 1)
+        append_all(range(2, 3))
+        leader.cycle()
+        wim.hang.set()
+        join_all()
+        leader.cycle()
+        # He had been asked about the empty tree, before anything was slow about it.
+        assert Cosignature.objects.get(witness="wim").checkpoint.size == 0
+        ask_again(leader)
+        leader.cycle()
+        assert (ledger.newest_checkpoint().size, ledger.newest_checkpoint().witnesses) == (3, 2)
+        assert shown() == ledger.newest_checkpoint().note
+    assert whole() == 3
+
+
 # ---------------------------------------------------------------- several, and receipts
+
+
+def test_two_witnesses_under_one_name_are_two(
+    opened: None, log_vkey: VKey, policy_path: Path
+) -> None:
+    with witness("w", log_vkey) as old, witness("w", log_vkey, secret="new") as new:
+        keys = {"old": old, "new": new}
+        policy = TlogPolicy(
+            logs=(),
+            witnesses={name: PolicyKey(vkey=one.vkey, url=one.url) for name, one in keys.items()},
+            groups={"both": Group(threshold=2, members=("old", "new"))},
+            quorum="both",
+        )
+        policy_path.write_bytes(render_policy(policy))
+        new.lie = Answer(status=500, body=b"")
+        (entry,) = append_all(range(1))
+        leader = sequencer()
+        leader.cycle()
+        assert ledger.newest_checkpoint().witnesses == 1
+        new.lie = None
+        ask_again(leader)
+        leader.cycle()
+        rows = Cosignature.objects.filter(checkpoint__size=1).values_list("witness", "key_id")
+        assert set(rows) == {("w", one.vkey.key_id.hex()) for one in (old, new)}
+        assert old.vkey.key_id != new.vkey.key_id
+        assert ledger.newest_checkpoint().witnesses == 2
+        assert len(verified(entry, 0).checkpoint.witnesses) == 2
+        assert [len(one.requests) for one in (old, new)] == [2, 2]
+    assert whole() == 1
 
 
 def test_one_of_two_cosigns_and_the_quorum_of_both_is_not_met(

@@ -24,10 +24,10 @@ class Witness(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, name: str, log: VKey) -> None:
+    def __init__(self, name: str, log: VKey, secret: str) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.name = name
-        seed = hashlib.sha256(f"ledger test witness {name}".encode()).digest()
+        seed = hashlib.sha256(f"ledger test witness {secret}".encode()).digest()
         self.key = Ed25519PrivateKey.from_private_bytes(seed)
         self.vkey = vkey_for(name, self.key.public_key(), COSIGNATURE)
         self.log = log
@@ -40,6 +40,11 @@ class Witness(ThreadingHTTPServer):
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}/witness"
+
+    @property
+    def strange_url(self) -> str:
+        """The same place in a spelling that the log does not know for this machine's."""
+        return f"http://127.1:{self.server_port}/witness"
 
     def answer(self, body: bytes) -> Answer:
         self.requests.append(body)
@@ -78,9 +83,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def witness(name: str, log: VKey) -> Iterator[Witness]:
-    """Open a witness for the length of a test."""
-    with Witness(name, log) as server:
+def witness(name: str, log: VKey, *, secret: str = "") -> Iterator[Witness]:
+    """Open a witness for the length of a test; its key is made of `secret`, else of its name."""
+    with Witness(name, log, secret or name) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:

@@ -44,6 +44,8 @@ ANYONE = (
     "/ledger/3/",
     "/ledger/search?q={key}",
     "/ledger/checkpoints/{size}/",
+    "/ledger/checkpoints/",
+    "/ledger/logs/",
     "/executions/",
     "/verify/",
     "/docs/",

@@ -111,7 +111,7 @@ def test_a_database_that_is_away_is_503_and_json_for_programs(
 
     monkeypatch.setattr("django.db.models.query.QuerySet._fetch_all", away)
     monkeypatch.setattr("django.db.connection.cursor", away)
-    monkeypatch.setattr("ledger.views.log.log_storage", away)
+    monkeypatch.setattr("ledger.views.log.storage_at", away)
     response = Client().get(path, headers={"accept": ACCEPT})
     assert (response.status_code, response["Content-Type"]) == (503, "application/json")
     assert response["Cache-Control"] == "no-store"
@@ -124,7 +124,7 @@ def test_a_fault_on_a_plain_path_is_json_whatever_is_accepted(
     def broken(*_: object) -> None:
         raise KeyError("/secret/path")
 
-    monkeypatch.setattr("ledger.views.log.log_storage", broken)
+    monkeypatch.setattr("ledger.views.log.storage_at", broken)
     client = Client(raise_request_exception=False)
     response = client.get("/log/checkpoint", headers={"accept": ACCEPT})
     assert (response.status_code, response.json()["error"]["code"]) == (500, "internal")

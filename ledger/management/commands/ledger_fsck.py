@@ -2,27 +2,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
-from rich.console import Console
-from rich.progress import Progress
+from django.core.management.base import BaseCommand, CommandParser
 
-from ledger.errors import LedgerError
-from ledger.services.check import check_log
+from ledger.management.every_log import add_log_option, asked_logs, ending, progress_of
+from ledger.services.check import check_log, check_payloads
 
 
 class Command(BaseCommand):
-    """Exit 0 when the whole log was recomputed, 1 with the first damage named."""
+    """Exit 0 when all was recomputed, 1 with the first damage named, 3 when it cannot be read."""
 
-    help = "Recompute the log: rows, signatures, tiles, entry bundles, checkpoints."
+    help = "Recompute every log: rows, signatures, tiles, entry bundles, checkpoints."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        add_log_option(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        console = Console(stderr=True)
-        try:
-            with Progress(console=console, transient=True) as progress:
-                task = progress.add_task("Entries", total=None)
-                size = check_log(
-                    lambda done, total: progress.update(task, completed=done, total=total)
-                )
-        except LedgerError as error:
-            raise CommandError(error.message, returncode=1) from error
-        self.stdout.write(f"The log of {size} entries is whole.")
+        with ending():
+            for log in asked_logs(options["log"]):
+                with progress_of(log) as on_progress:
+                    size = check_log(on_progress, log)
+                self.stdout.write(f"The log {log.origin} of {size} entries is whole.")
+            check_payloads()

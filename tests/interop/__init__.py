@@ -1,0 +1,1 @@
+"""Programs that are not ours read what we write; where one is absent, its tests are skipped."""
