@@ -4,8 +4,8 @@ The order, in which a crash costs repeated downloads and nothing else:
 
 1. The log's checkpoint is verified, and extends every tree that the copy knows: its own checkpoint
    and the one that it was copying last (`.target`). A fork is told with its evidence.
-2. The pins are written, and `.target` is replaced. From now on the log cannot take that tree back,
-   though nothing of it is copied yet.
+2. `.target` is replaced. From now on the log cannot take that tree back, though nothing of it is
+   copied yet, and nothing will be if it lacks a quorum that was asked for. The pins are written.
 3. For each new bundle: bundle and level-0 tile, once they are tied to the root; then its envelopes,
    each once it is what the entry is about. A file that is there already is checked in place of a
    download. Then the tiles of the levels above.
@@ -143,20 +143,22 @@ class Copier:
         for known in (own, target):
             if known is not None:
                 this.check_extends(known)
-        if self._require_quorum and not has_quorum(self._task, this.now):
+        better = own is None or _is_better(this.now, own)
+        if better and (target is None or target.note != this.now.note):
+            self._files.replace(TARGET, this.now.note)
+            self._files.sync()
+        view = this.now if own is None or better else own
+        if self._require_quorum and not has_quorum(self._task, view):
             raise UnavailableError(
                 f"the tree of {this.size} leaves has no quorum of witnesses yet; nothing is copied"
             )
         self._put_pins()
-        if own is not None and not _is_better(this.now, own):
+        if better:
+            self._copy(source, view.checkpoint, own.checkpoint if own else None)
+            self._files.publish(view.note)
+        else:
             self._files.sync()
-            return Copied(view=own, before=own.checkpoint.size)
-        if target is None or target.note != this.now.note:
-            self._files.replace(TARGET, this.now.note)
-            self._files.sync()
-        self._copy(source, this.now.checkpoint, own.checkpoint if own else None)
-        self._files.publish(this.now.note)
-        return Copied(view=this.now, before=own.checkpoint.size if own else 0)
+        return Copied(view=view, before=own.checkpoint.size if own else 0)
 
     def _known(self, name: str) -> VerifiedCheckpoint | None:
         note = self._files.read(name, LIMITS.note)

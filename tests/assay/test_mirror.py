@@ -109,7 +109,7 @@ def test_cosignatures_that_come_later_are_copied_and_none_is_lost(
     note = cosigned(book.note(), (WITNESS_NAME, WITNESS))
     for shown in (note, book.note()):
         mirror.place.pages["/log/checkpoint"] = shown
-        result = mirror.copy()
+        result = mirror.copy("--require-quorum")
         assert (result.exit_code, "witnessed by 1 of 1\n" in result.stdout) == (0, True)
         assert mirror.files()["checkpoint"] == note
 

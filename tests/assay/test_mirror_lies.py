@@ -11,14 +11,21 @@ import pytest
 
 from assay.cli.source import HttpSource
 from assay.errors import UnavailableError
-from tests.assay.logbook import Logbook, pages
+from assay.note import COSIGNATURE, vkey_for
+from tests.assay.logbook import Logbook, pages, pinned
 from tests.assay.mirroring import Mirror, copy_of, mirroring, signed_again, size_of
 from tests.assay.stand import Answer
 from tests.assay.stand_log import request_on, talking
-from tests.assay.views import LOG, note_over
-from tests.assay.watching import WITNESS, check_alone, flip, forked
+from tests.assay.views import LOG, ORIGIN, note_over
+from tests.assay.watching import WITNESS, WITNESS_NAME, check_alone, flip, forked
 
 Change = Callable[[dict[str, Answer]], object]
+
+
+def witnessed(folder: Path) -> tuple[str, ...]:
+    """Pin a policy that asks for one witness of one."""
+    vkey = vkey_for(WITNESS_NAME, WITNESS.public_key(), COSIGNATURE)
+    return tuple(pinned(folder, f"witness w {vkey}", "group all all w", quorum="all"))
 
 
 @pytest.fixture
@@ -155,6 +162,18 @@ def test_a_fork_of_a_tree_that_was_never_finished_is_found_too(
     assert (result.exit_code, "ALARM, split view" in result.stderr) == (1, True)
     assert check_alone(mirror.evidence[-1], "--vkey", str(LOG)).returncode == 0
     stays(mirror, book)
+
+
+def test_a_tree_that_waits_for_witnesses_cannot_be_taken_back_either(
+    mirror: Mirror, book: Logbook, tmp_path: Path
+) -> None:
+    mirror.trust = ("--origin", ORIGIN, *witnessed(tmp_path / "pins"))
+    mirror.shows(book.copy().fill(9))
+    assert mirror.copy("--require-quorum").exit_code == 3
+    stays(mirror, book)
+    mirror.shows(forked(book, 7, 12))
+    result = mirror.copy("--require-quorum")
+    assert (result.exit_code, "ALARM, split view" in result.stderr) == (1, True)
 
 
 def test_silence_is_no_lie_and_changes_nothing(mirror: Mirror, book: Logbook) -> None:

@@ -60,7 +60,7 @@ The steps are those of [the order of writes](ledger.md#the-order-of-writes); bef
 *begins* its term.
 """
 INTROS = {
-    CYCLE: "Four entries wait, the 255th to the 258th: a tile becomes full and others begin.",
+    CYCLE: "Three entries wait, the 255th to the 257th: a tile becomes full and others begin.",
     RECOVERY: "The last leader died right after the commit point. A new one finishes its work.",
     IDLE: "Nothing waits, but the newest checkpoint lacks the line of a witness that is back.",
 }

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
-from django.db import IntegrityError, connection
+from django.db import IntegrityError, OperationalError, connection
 from pytest_django import Settings
 
 from ledger import leadership as leading, services as ledger
@@ -255,6 +255,31 @@ def test_a_malformed_witness_policy_is_waited_out() -> None:
 
 
 # ---------------------------------------------------------------- deposed, cut off
+
+
+def test_a_holder_of_the_lock_that_is_silent_is_relieved_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(leading, "SILENT_S", 0.2)
+    ledger.ensure_log()
+    entry = claim(1).append()
+    held = threading.Event()
+
+    def lead_in_silence() -> None:
+        with leadership("localhost"):
+            held.set()
+            until(lambda: Entry.objects.get(pk=entry).index == 0, "taken over")
+
+    def act() -> None:
+        with pytest.raises(OperationalError):
+            lead_in_silence()
+        connection.close()
+        until(lambda: ledger.entry_status(entry).included, "included")
+
+    with beside(act):
+        assert held.wait(20)
+        call_command("sequencer")
+    assert whole() == 1
 
 
 def test_a_deposed_leader_waits_and_leads_again(caplog: pytest.LogCaptureFixture) -> None:

@@ -96,7 +96,7 @@ def test_a_sequencer_killed_as_a_file_appears_is_followed_by_one_that_finishes(
     assert published_size() in (START, START + MORE)
     indices = list(Entry.objects.order_by("pk").values_list("index", flat=True))
     with process() as child:
-        assert ledger.wait_included(grown[-1], PATIENCE_S)
+        until(lambda: included(grown[-1]), "included")
         assert child.poll() is None
     assert whole() == published_size() == START + MORE
     assert list(Entry.objects.order_by("pk").values_list("index", flat=True)) == indices

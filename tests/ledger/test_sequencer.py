@@ -21,6 +21,7 @@ from assay.note import VKey, open_note
 from assay.tiles import encode_entries
 from ledger import services as ledger
 from ledger.errors import LogDamagedError, LogHeldError
+from ledger.growth import EMPTY, grow
 from ledger.keys import load_log_key
 from ledger.leadership import DeposedError, begin_term
 from ledger.models import Checkpoint, Entry, Log
@@ -356,6 +357,37 @@ def test_tiles_that_agree_with_each_other_but_not_with_the_signed_root_stop_it(
     (folder / "0/000.p/3").write_bytes(b"".join(map(leaf_hash, bodies)))
     with pytest.raises(LogDamagedError, match="root of size 3"):
         sequencer()
+
+
+def test_rows_that_do_not_give_the_heads_root_stop_it(opened: None) -> None:
+    ids = append_all(range(3))
+    with triggers_off():
+        for index, entry in enumerate(ids):
+            Entry.objects.filter(pk=entry).update(index=index)
+        Log.objects.update(size=3, root=bytes(32))
+    with pytest.raises(LogDamagedError, match="rows do not give the root of size 3"):
+        sequencer()
+
+
+def test_a_head_behind_the_last_signature_stops_it(opened: None) -> None:
+    append_all(range(3))
+    sequence()
+    with triggers_off():
+        Log.objects.update(size=0, root=EMPTY_ROOT)
+    with pytest.raises(LogDamagedError, match="not the tree that was signed last"):
+        sequencer()
+
+
+def test_an_entry_that_has_its_place_already_gets_no_second_one(opened: None) -> None:
+    leader = sequencer()
+    ids = append_all(range(2))
+    batch = leader._pending()
+    with triggers_off():
+        Entry.objects.filter(pk=ids[1]).update(index=9)
+    with pytest.raises(LogDamagedError, match="1 entries have an index already"):
+        leader._commit(batch, grow(EMPTY, batch.bodies), EMPTY_ROOT)
+    assert Entry.objects.get(pk=ids[0]).index is None
+    assert Log.objects.get().size == 0
 
 
 def test_bits_that_flip_between_write_and_signature_are_not_signed(opened: None) -> None:

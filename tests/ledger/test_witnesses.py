@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from django.conf import settings
 
 from assay.errors import FormatError, UnavailableError, VerificationError
 from assay.note import COSIGNATURE, VKey, cosign_line, parse_note, vkey_for
@@ -18,7 +17,6 @@ from assay.policy import Group, PolicyKey, TlogPolicy, render_policy
 from assay.witness import Answer, WitnessState
 from ledger import services as ledger
 from ledger.models import Checkpoint, Cosignature
-from ledger.policy import WitnessPolicyError, witness_policy, witnesses_needed, witnesses_of
 from ledger.sequencer import Sequencer
 from ledger.storage import log_storage
 from ledger.witnesses import MAX_ANSWER, Asking, Request, is_near, read_answer
@@ -218,10 +216,24 @@ def question(wanda: Witness, url: str) -> Request:
 def test_a_late_answer_is_cut_off_and_its_thread_ends(
     opened: None, wanda: Witness, drip: socket.socket
 ) -> None:
+    slept = [0.0]
+    asking = Asking(10, timeout_s=600, clock=lambda: time.monotonic() + slept[0])
+    request = question(wanda, f"http://127.0.0.1:{drip.getsockname()[1]}")
+    assert asking.ask([request], lambda old: [], lambda found: True) == []
+    cut = [request.late]
+    slept[0] = 601
+    assert asking.late() == []
+    assert [*cut, request.late] == [False, True]
+    join_all()
+    assert asking.late() == []
+
+
+def test_a_witness_that_takes_a_connection_and_says_nothing_costs_its_time_and_no_more(
+    opened: None, wanda: Witness, drip: socket.socket
+) -> None:
     asking = Asking(10, timeout_s=0.1)
     request = question(wanda, f"http://127.0.0.1:{drip.getsockname()[1]}")
     assert asking.ask([request], lambda old: [], lambda found: False) == []
-    assert request.late
     join_all()
     assert asking.late() == []
 
@@ -447,38 +459,7 @@ def test_a_line_that_was_stored_and_not_shown_is_shown_after_a_restart(
     assert shown() == ledger.newest_checkpoint().note
 
 
-# ---------------------------------------------------------------- the policy
-
-
-def test_without_a_policy_nobody_is_needed() -> None:
-    assert witness_policy() is None
-    assert witnesses_needed(None) == 0
-    assert witnesses_of(None, []) == []
-
-
-def test_a_malformed_policy_is_a_fault_of_the_operator() -> None:
-    settings.WITNESS_POLICY.write_text("witness\n")
-    with pytest.raises(WitnessPolicyError, match="malformed"):
-        witness_policy()
-
-
-def test_the_least_number_of_witnesses_is_computed_through_groups(
-    opened: None, wanda: Witness
-) -> None:
-    keys = {}
-    for number in range(5):
-        made = Ed25519PrivateKey.from_private_bytes(bytes([number] * 32))
-        keys[f"w{number}"] = PolicyKey(vkey=vkey_for("w", made.public_key(), COSIGNATURE))
-    groups = {
-        "pair": Group(threshold=2, members=("w0", "w1")),
-        "any": Group(threshold=1, members=("w2", "w3")),
-        "all": Group(threshold=2, members=("pair", "any", "w4")),
-    }
-
-    def needed(quorum: str) -> int:
-        return witnesses_needed(TlogPolicy(logs=(), witnesses=keys, groups=groups, quorum=quorum))
-
-    assert [needed(name) for name in ("none", "w0", "pair", "any", "all")] == [0, 1, 2, 1, 2]
+# ---------------------------------------------------------------- what is no answer
 
 
 def test_a_malformed_answer_to_the_retry_is_an_error_like_any_other(
