@@ -263,7 +263,7 @@ def test_a_client_of_a_frozen_log_is_not_sent_into_the_next_one(
     headers = {"Host": "old.example.org:8000"}
     answer = client.post(ENTRIES, body, content_type=JSON, headers=headers)
     assert answer.status_code == 405
-    assert "The log localhost goes on in its place" in answer.content.decode()
+    assert "The log localhost (http://localhost:8000/log) goes on" in answer.content.decode()
     assert ask(client, alices).status_code == 201
 
 

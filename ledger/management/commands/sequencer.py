@@ -51,7 +51,9 @@ class Command(BaseCommand):
         except Error as error:
             if connection.is_usable():
                 raise
-            raise CommandError(f"The connection to the database is gone: {error}") from error
+            raise CommandError(
+                f"The sequencer ends: the database does not answer: {error}"
+            ) from error
         finally:
             self.asking.cut_all()
             for number, handler in before.items():
