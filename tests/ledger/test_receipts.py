@@ -17,15 +17,23 @@ from assay.dsse import public_key_of, sign
 from assay.errors import VerificationError
 from assay.manifest import Manifest
 from assay.note import VKey
-from assay.policy import parse_policy, parse_trusted_root
+from assay.policy import (
+    Group,
+    PolicyKey,
+    TlogPolicy,
+    parse_policy,
+    parse_trusted_root,
+    render_policy,
+)
 from assay.statements import MODERATION, OMS, parse_statement
 from assay.verify import verify_bundle, verify_tlog_proof
-from ledger import services as ledger
+from assay.witness import Answer
+from ledger import selectors, services as ledger
 from ledger.errors import LogDamagedError, NotIncludedError
 from ledger.models import Entry
 from ledger.services.entries import EntryStatus
 from tests.ledger.builders import Claim, append_all, claim, private_key, sequence, thing, verified
-from tests.ledger.witness import Witness
+from tests.ledger.witness import Witness, witness
 
 
 def cosign() -> str:
@@ -177,3 +185,24 @@ def test_the_documents_name_this_log(opened: None) -> None:
 
 def test_the_published_policy_is_the_one_in_force(opened: None, wanda: Witness) -> None:
     assert parse_policy(ledger.witness_policy()).witnesses["wanda"].vkey == wanda.vkey
+
+
+def test_one_diligent_witness_does_not_hide_the_checkpoint_that_both_saw(
+    opened: None, log_vkey: VKey, policy_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Strangers are asked now and then: many checkpoints may lie between two with a quorum."""
+    monkeypatch.setattr(selectors, "WITNESSED_LOOKED_AT", 2)
+    with witness("wanda", log_vkey) as wanda, witness("wim", log_vkey) as wim:
+        keys = {one.name: PolicyKey(vkey=one.vkey, url=one.url) for one in (wanda, wim)}
+        both = Group(threshold=2, members=("wanda", "wim"))
+        policy = TlogPolicy(logs=(), witnesses=keys, groups={"both": both}, quorum="both")
+        policy_path.write_bytes(render_policy(policy))
+        (entry,) = append_all(range(1))
+        sequence()
+        wim.lie = Answer(status=500, body=b"")
+        for number in range(1, 5):
+            append_all(range(number, number + 1))
+            sequence()
+    assert ledger.newest_checkpoint().size == 5
+    assert ledger.entry_status(entry).checkpoint_size == 1
+    assert len(verified(entry, 0).checkpoint.witnesses) == 2
