@@ -307,7 +307,7 @@ def test_an_entry_of_a_frozen_log_keeps_its_page_and_its_proof(
 def say(state: str, reason: str = "", *, silent_for: timedelta = timedelta()) -> None:
     """Let the log's sequencer have said this, so long ago."""
     heard = timezone.now() - silent_for
-    values = {"term": 1, "name": "host 1", "state": state, "reason": reason}
+    values = {"term": 1, "name": "leader.example 1", "state": state, "reason": reason}
     Leader.objects.update_or_create(
         log=Log.objects.get(), defaults={**values, "since": heard, "beat_at": heard}
     )
@@ -336,7 +336,7 @@ def test_every_page_says_when_nothing_is_logged_and_what_that_means(
         assert words in shown, path
         assert "stays verifiable" in shown, path
         assert ("The disk is full." in shown) == (words != "No sequencer is running"), path
-        assert "host 1" not in shown
+        assert "leader.example" not in shown
 
 
 def test_while_the_log_grows_nothing_is_said(client: Client, written: list[int]) -> None:
