@@ -70,6 +70,7 @@ REGISTRY_KEY = Path(env.text("REGISTRY_KEY", str(KEYS_DIR / "registry.pem")))
 EXECUTOR_SOCKET = Path(env.text("EXECUTOR_SOCKET", str(RUN_DIR / "executor.sock")))
 EXECUTOR_KEY = Path(env.text("EXECUTOR_KEY", str(KEYS_DIR / "executor.pem")))
 EXECUTOR_SLOTS = env.integer("EXECUTOR_SLOTS", 2)
+EXECUTOR_NATIVE_SLOTS = env.integer("EXECUTOR_NATIVE_SLOTS", 0)
 RUNTIMES_DIR = BASE_DIR / "static" / "vendor"
 PORTABLE_RUNTIME = RUNTIMES_DIR / "onnxruntime-web-1.30.0"
 

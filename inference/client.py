@@ -143,12 +143,14 @@ class Identity:
 class Status:
     """What an executor says of itself; `jail` are the layers and whether they hold.
 
-    `runtimes` are runtime objects, `processes` have `pid` and `busy`.
+    `runtimes` are runtime objects, `processes` have `pid` and `busy`; `kinds` has the `slots` and
+    the `free` ones of each kind.
     """
 
     runtimes: tuple[dict[str, Any], ...]
     slots: int
     free: int
+    kinds: Mapping[str, Mapping[str, int]]
     models: tuple[str, ...]
     processes: tuple[dict[str, Any], ...]
     restarts: int
@@ -263,6 +265,7 @@ class ExecutorClient:
             runtimes=tuple(header["runtimes"]),
             slots=header["slots"],
             free=header["free"],
+            kinds=header["kinds"],
             models=tuple(header["models"]),
             processes=tuple(header["processes"]),
             restarts=header["restarts"],

@@ -38,7 +38,9 @@ def drain() -> int:
     wakeups.taken(LANE)
     done = 0
     while True:
-        claims = queue.claim(free_slots())
+        claims = [
+            claim for kind, free in free_slots().items() for claim in queue.claim(free, kind=kind)
+        ]
         if not claims:
             return done
         # Rows may be left: the next worker joins while this one runs.
@@ -47,14 +49,14 @@ def drain() -> int:
         done += len(claims)
 
 
-def free_slots() -> int:
-    """Return how many slots queued work may take now: half are kept for synchronous calls."""
+def free_slots() -> dict[str, int]:
+    """Return how many slots of each kind queued work may take: half are for synchronous calls."""
     try:
-        status = executor().status()
+        kinds = executor().status().kinds
     except (ExecutorError, ExecutorUnavailable) as error:
         log.warning("the queue waits: %s", error)
-        return 0
-    return min(status.free, max(1, status.slots // 2))
+        return {}
+    return {kind: min(of["free"], max(1, of["slots"] // 2)) for kind, of in kinds.items()}
 
 
 def run_all(claims: list[queue.Claim]) -> None:

@@ -20,13 +20,16 @@ from inference.choices import TERMINAL, ExecutionState
 from inference.errors import BadRequestError, NotOfferedError
 from inference.models import Execution
 from inference.services import queue
-from inference.services.plan import Plan, Wishes, find_target, make_plan
+from inference.services.plan import Plan, Wishes, executor_kind, find_target, make_plan
 from inference.services.request import read_json_tensor
 from inference.services.submit import submit
 from inference.services.waiting import wait_ended
 
 MAX_WAIT_S = 50
-_FIELDS = ("model", "version", "inputs", "outputs", "private", "priority", "deadline_s")
+_FIELDS = (
+    *("model", "version", "inputs", "outputs", "private", "priority", "deadline_s"),
+    "executor",
+)
 _WAIT = re.compile(r"wait=([0-9]{1,4})")
 
 
@@ -107,6 +110,7 @@ def _plan(request: Request) -> Plan:
         timeout_s=_number(value, "deadline_s"),
         priority=_number(value, "priority"),
         idempotency_key=request.headers.get("Idempotency-Key"),
+        kind=executor_kind(value.get("executor")),
     )
     limit_s = float(settings.INFER_QUEUED_DEADLINE_S)
     return make_plan(target, given, wishes, request.user, limit_s=limit_s)

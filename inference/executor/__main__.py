@@ -15,12 +15,11 @@ from assay.checkpoint import check_origin
 from assay.errors import AssayError
 from assay.note import VKey
 from inference.executor.blobs import BlobCache
-from inference.executor.hosts import SCRIPT, Program
 from inference.executor.inspection import Inspector
 from inference.executor.keys import load_or_create_key
 from inference.executor.limits import Limits
 from inference.executor.pool import Pool
-from inference.executor.runtime import load_runtime
+from inference.executor.programs import SCRIPT, Native, Portable, Program
 from inference.executor.server import Server
 from inference.executor.service import Service
 from inference.executor.signing import Signer
@@ -38,6 +37,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--origin", required=True, help="the log's origin")
     parser.add_argument("--log-vkey", required=True, help="the log's verifier key")
     parser.add_argument("--slots", type=int, default=2, help="model processes per runtime")
+    parser.add_argument("--native-slots", type=int, default=0, help="processes of onnxruntime")
     parser.add_argument("--memory-bytes", type=int, default=2**30, help="for loaded models")
     parser.add_argument("--load-seconds", type=float, default=40, help="wall limit of a load")
     parser.add_argument("--trial-seconds", type=float, default=20, help="limit of a trial run")
@@ -64,17 +64,22 @@ def build(options: argparse.Namespace, spawner: Spawner) -> tuple[Service, list[
         origin=check_origin(options.origin),
         log=VKey.parse(options.log_vkey),
     )
-    pools = {}
-    programs = []
-    for folder in options.runtime.split(","):
-        program = Program(
+    programs: list[Program] = [
+        Portable(
             node=options.node.resolve(),
             folder=Path(folder).resolve(),
             script=options.host_script.resolve(),
         )
-        runtime = load_runtime(program.folder)
-        programs.append(program)
-        pools[runtime.digest] = Pool(program, runtime, spawner, slots=options.slots, limits=limits)
+        for folder in options.runtime.split(",")
+    ]
+    slots = [options.slots] * len(programs)
+    if options.native_slots:
+        programs.append(Native())
+        slots.append(options.native_slots)
+    pools = {}
+    for program, count in zip(programs, slots, strict=True):
+        runtime = program.runtime()
+        pools[runtime.digest] = Pool(program, runtime, spawner, slots=count, limits=limits)
     layers = spawner.layers(programs[0].jail())
     for name in (name for name, holds in layers.items() if not holds):
         _log.warning("this machine has no %s: a layer of the jail is missing", name)

@@ -1,4 +1,4 @@
-"""One model process of the portable runtime, seen from the supervisor.
+"""One model process, seen from the supervisor.
 
 Whatever it answers is checked like a stranger's: the models it runs are strangers. It is given T
 seconds; it ends the thread itself then, and the supervisor ends the process half a second later.
@@ -11,14 +11,13 @@ import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from socket import socket
 from typing import Any
 
-import assay
 from assay.errors import FormatError
 from assay.tensors import Tensor, check_tensor
 from inference.executor.limits import BOOT_S, GRACE_S, THREAD_BYTES, pages_for
+from inference.executor.programs import Program
 from inference.executor.protocol import (
     MAX_TENSOR_BYTES,
     CallerGone,
@@ -28,15 +27,11 @@ from inference.executor.protocol import (
     is_quiet,
     send,
 )
-from inference.executor.spawn import Child, Jail, Spawner
+from inference.executor.spawn import Child, Spawner
 from inference.executor.values import Value, parse_tensors, parse_values
 
 _PREFIX = re.compile(r"^.*?ERROR_MESSAGE: ")
 _BUILD_PATH = re.compile(r"/\S*/onnxruntime/(?=\w)")
-SCRIPT = Path(__file__).parent / "portable" / "host.mjs"
-TENSORS = Path(assay.__file__).parent / "replay" / "tensors.mjs"  # the host imports it
-_SYSTEM = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache")
-_DEVICES = ("/dev/null", "/dev/urandom")
 
 
 class HostDied(Exception):  # noqa: N818 (an event, named as it is reported)
@@ -84,35 +79,6 @@ class Loaded:
     cost: int
     runs: int = 0
     memory: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Program:
-    """What a model process executes: node, the host script, and the folder of the runtime."""
-
-    node: Path
-    folder: Path
-    script: Path = SCRIPT
-
-    def command(self) -> list[str]:
-        """Return the command line."""
-        return [
-            str(self.node),
-            "--permission",
-            f"--allow-fs-read={self.folder}/*",
-            f"--allow-fs-read={self.script.parent}/*",
-            f"--allow-fs-read={TENSORS}",
-            "--allow-worker",
-            "--disable-warning=SecurityWarning",
-            str(self.script),
-            str(self.folder),
-        ]
-
-    def jail(self, cpu_s: int | None = None) -> Jail:
-        """Return its jail: it reads its program, the runtime and the system's libraries."""
-        system = tuple(Path(name) for name in (*_SYSTEM, *_DEVICES))
-        own = (self.node, self.script.parent, TENSORS, self.folder)
-        return Jail(cpu_s=cpu_s, readable=(*own, *system))
 
 
 class Host:

@@ -23,10 +23,10 @@ from inference.executor.hosts import (
     Loaded,
     ModelBytes,
     ModelError,
-    Program,
     printable,
 )
 from inference.executor.limits import LOAD_MEMORY, Limits
+from inference.executor.programs import Program
 from inference.executor.protocol import (
     DeadlinePassed,
     Frame,

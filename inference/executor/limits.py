@@ -8,6 +8,7 @@ MIB = 2**20
 PAGE_BYTES = 2**16  # of WebAssembly
 MAX_PAGES = 2**16
 LOAD_MEMORY = 2**30
+NATIVE_MEMORY = LOAD_MEMORY + 3 * 512 * MIB  # address space, for the largest model taken
 THREAD_BYTES = 64 * MIB  # what a worker thread costs beside its model
 GRACE_S = 0.5  # between the end of the thread and the end of the process
 BOOT_S = 20.0

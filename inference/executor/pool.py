@@ -21,7 +21,7 @@ from typing import TypeVar
 from assay.errors import UnavailableError
 from assay.statements import Runtime
 from assay.tensors import Tensor
-from inference.executor.hosts import Host, HostDied, Loaded, ModelBytes, ModelError, Program
+from inference.executor.hosts import Host, HostDied, Loaded, ModelBytes, ModelError
 from inference.executor.limits import (
     BACKOFF_S,
     DEATHS,
@@ -32,8 +32,8 @@ from inference.executor.limits import (
     WAITING_PER_SLOT,
     Limits,
 )
+from inference.executor.programs import Program
 from inference.executor.protocol import Refusal
-from inference.executor.runtime import load_runtime
 from inference.executor.spawn import Spawner
 
 T = TypeVar("T")
@@ -160,9 +160,14 @@ class Pool:
 
     def _attempt(self, task: Task, work: Callable[[Host], T]) -> T:
         """Do `work` on a free process; once more on another when that one dies under it."""
-        for last in (False, True):
+        until = time.monotonic() + task.slot_wait_s
+        last = False
+        while True:
             self._check_quarantine(task.key)
-            with self._slot(task.key, task.slot_wait_s) as host:
+            with self._slot(task.key, until) as host:
+                if not self.program.shared and host.models and task.key not in host.models:
+                    host.child.kill()  # another model's process: its successor is a fresh one
+                    continue
                 try:
                     return work(host)
                 except HostDied as died:
@@ -174,7 +179,7 @@ class Pool:
                         raise Refusal(
                             "unavailable", f"the model process ended: {died}", retry=True
                         ) from died
-        raise AssertionError("unreachable")
+                    last, until = True, time.monotonic() + task.slot_wait_s
 
     def _loaded(self, host: Host, task: Task, deadline: float) -> tuple[Loaded, bool]:
         """Return the model's signature in `host`, and whether it had to be loaded."""
@@ -198,8 +203,8 @@ class Pool:
             host.drop(key)
 
     @contextmanager
-    def _slot(self, key: str, wait_s: float) -> Iterator[Host]:
-        host = self._acquire(key, time.monotonic() + wait_s)
+    def _slot(self, key: str, until: float) -> Iterator[Host]:
+        host = self._acquire(key, until)
         try:
             yield host
         finally:
@@ -274,8 +279,8 @@ class Pool:
     def _start_host(self) -> Host | None:
         try:
             # The statement names the files by digest: what runs must be what was hashed.
-            if load_runtime(self.program.folder) != self.runtime:
-                raise UnavailableError(f"the files in {self.program.folder} have changed")
+            if self.program.runtime() != self.runtime:
+                raise UnavailableError(f"the files of {self.runtime.name} have changed")
             host = Host.start(self._spawner, self.program)
         except (HostDied, OSError, RuntimeError, UnavailableError) as error:
             _log.error("a model process does not start: %s", error)

@@ -13,7 +13,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from socket import socket
@@ -120,6 +120,7 @@ class Service:
             runtimes=[pool.runtime.to_dict() for pool in pools],
             slots=sum(pool.slots for pool in pools),
             free=sum(pool.free for pool in pools),
+            kinds={kind: {"slots": total, "free": free} for kind, (total, free) in _by_kind(pools)},
             models=sorted({key for pool in pools for key in pool.warm()}),
             processes=[item for pool in pools for item in pool.processes()],
             restarts=sum(pool.restarts for pool in pools),
@@ -170,7 +171,7 @@ class Service:
         input_digest = tensor_digest(inputs)
 
         def prepare(loaded: Loaded) -> tuple[list[Tensor], list[str]]:
-            _check_inputs(loaded, inputs)
+            _check_inputs(loaded, inputs, pool.runtime.kind)
             return inputs, _output_names(loaded, header.get("outputs"))
 
         ran = pool.run(self._task(request, target, session), prepare)
@@ -187,15 +188,11 @@ class Service:
         return _inferred(envelope, digests, outputs, ran)
 
     def _pool(self, header: dict[str, Any]) -> Pool:
-        if header.get("kind", "portable") != "portable":
-            raise Refusal("unavailable", "this executor runs the portable kind only")
-        wanted = header.get("runtime")
-        if wanted is None:
-            return next(iter(self._pools.values()))
-        pool = self._pools.get(wanted) if isinstance(wanted, str) else None
-        if pool is None:
-            raise Refusal("unavailable", "this executor does not have that runtime")
-        return pool
+        kind, wanted = header.get("kind", "portable"), header.get("runtime")
+        for digest, pool in self._pools.items():
+            if pool.runtime.kind == kind and wanted in (None, digest):
+                return pool
+        raise Refusal("unavailable", f"this executor has no such {str(kind)[:20]} runtime")
 
     def _task(self, request: Frame, target: Target, session: Session) -> Task:
         def fetch() -> ModelBytes:
@@ -220,6 +217,13 @@ class Service:
         )
 
 
+def _by_kind(pools: Sequence[Pool]) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Yield each kind, and how many slots it has and how many are free."""
+    for kind in sorted({pool.runtime.kind for pool in pools}):
+        own = [pool for pool in pools if pool.runtime.kind == kind]
+        yield kind, (sum(pool.slots for pool in own), sum(pool.free for pool in own))
+
+
 def _target(request: Frame) -> Target:
     header = request.header
     resources = header.get("resources")
@@ -241,7 +245,7 @@ def _target(request: Frame) -> Target:
     return Target(manifest=manifest, graph=graph, external=tuple(files))
 
 
-def _check_inputs(loaded: Loaded, inputs: list[Tensor]) -> None:
+def _check_inputs(loaded: Loaded, inputs: list[Tensor], kind: str) -> None:
     """Compare names and datatypes; whether the shapes fit is for the runtime to say."""
     declared = {value.name: value.datatype for value in loaded.inputs}
     given = {tensor.name for tensor in inputs}
@@ -249,7 +253,7 @@ def _check_inputs(loaded: Loaded, inputs: list[Tensor]) -> None:
         if name not in given:
             raise Refusal("bad_input", f"the input {name[:200]!r} is missing")
     for tensor in inputs:
-        if tensor.datatype == "BF16":
+        if tensor.datatype == "BF16" and kind == "portable":
             raise Refusal("bad_input", f"BF16 is {NATIVE_ONLY}")
         if tensor.name not in declared:
             raise Refusal("bad_input", f"the model has no input {tensor.name[:200]!r}")

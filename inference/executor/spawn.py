@@ -31,6 +31,7 @@ ENVIRONMENT = {
     "LANG": "C.UTF-8",
     "OPENBLAS_NUM_THREADS": "1",
     "OPENSSL_CONF": "/dev/null",
+    "ORT_DISABLE_TELEMETRY": "1",  # the wheel would report home; there is no network either
     "PYTHONDONTWRITEBYTECODE": "1",
     "PYTHONPATH": str(ROOT),
     "UV_THREADPOOL_SIZE": "1",

@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from inference.choices import ExecutorKind
-from inference.errors import BadRequestError, BadTensorError, NotOfferedError
+from inference.errors import BadRequestError, BadTensorError
 from inference.oip.body import Body
+from inference.services.plan import executor_kind
 from inference.services.request import Declared, Given, raw_input, read_header
 
 MAX_DEPTH = 100
@@ -47,6 +48,7 @@ class Call:
     binary_default: bool
     timeout_s: float | None = None
     priority: int | None = None
+    kind: str = ExecutorKind.PORTABLE
 
 
 def parse_call(body: Body, inputs: Sequence[Declared]) -> Call:
@@ -54,7 +56,6 @@ def parse_call(body: Body, inputs: Sequence[Declared]) -> Call:
 
     Raises:
         BadRequestError, BadTensorError: malformed JSON, tensor or parameter.
-        NotOfferedError: the kind of executor is not offered.
     """
     if body.json is None:
         return Call(
@@ -69,7 +70,6 @@ def parse_call(body: Body, inputs: Sequence[Declared]) -> Call:
         raise BadRequestError("The request is not a JSON object.")
     parameters = _parameters(value, "the request")
     _refuse_stateful(parameters)
-    _check_kind(parameters.get("executor", ExecutorKind.PORTABLE.value))
     outputs, binary = _outputs(value)
     return Call(
         id=_request_id(value.get("id")),
@@ -79,6 +79,7 @@ def parse_call(body: Body, inputs: Sequence[Declared]) -> Call:
         binary_default=_flag(parameters, "binary_data_output", "the request") or False,
         timeout_s=_timeout(parameters),
         priority=_natural(parameters, "priority") or None,
+        kind=executor_kind(parameters.get("executor")),
     )
 
 
@@ -243,10 +244,3 @@ def _refuse_shared(parameters: dict[str, Any], what: str) -> None:
     for key in parameters:
         if key.startswith(_SHARED):
             raise BadRequestError(f"The parameter {key} of {what}: shared memory is not offered.")
-
-
-def _check_kind(kind: object) -> None:
-    if kind == ExecutorKind.NATIVE:
-        raise NotOfferedError("No native executor runs here: leave out the parameter executor.")
-    if kind != ExecutorKind.PORTABLE:
-        raise BadRequestError("The parameter executor is 'portable' or 'native'.")

@@ -148,6 +148,7 @@ def _infer(request: HttpRequest, user: Caller, name: str, version: str | None) -
         timeout_s=call.timeout_s,
         priority=call.priority,
         idempotency_key=request.headers.get("Idempotency-Key"),
+        kind=call.kind,
     )
     plan = make_plan(target, call.inputs, wishes, user, limit_s=float(settings.INFER_DEADLINE_S))
     outcome = run_now(plan)

@@ -8,6 +8,7 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import Any
 
+from django.conf import settings
 from django.utils import timezone
 
 from assay.canonical import canonical_json
@@ -15,7 +16,7 @@ from assay.digests import sha256_hex
 from assay.tensors import Tensor, encode_tensors
 from inference.choices import ExecutionState, ExecutorKind
 from inference.client import ModelRef
-from inference.errors import BadRequestError, NotRunnableError
+from inference.errors import BadRequestError, NotOfferedError, NotRunnableError
 from inference.models import Execution
 from inference.services.request import Declared, Given, check_inputs, check_outputs, declared
 from registry.models import Model, Revision
@@ -55,6 +56,7 @@ class Wishes:
     timeout_s: float | None = None
     priority: int | None = None
     idempotency_key: str | None = None
+    kind: str = ExecutorKind.PORTABLE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +67,19 @@ class Plan:
     inputs: tuple[Tensor, ...]
     data: bytes
     target: Target
+
+
+def executor_kind(value: object) -> str:
+    """Return the kind of executor that a caller names; `portable` when they name none.
+
+    Raises:
+        BadRequestError: no kind.
+    """
+    if value is None:
+        return ExecutorKind.PORTABLE
+    if not isinstance(value, str) or value not in ExecutorKind.values:
+        raise BadRequestError("The parameter executor is 'portable' or 'native'.")
+    return value
 
 
 def find_target(name: str, version: str | None, user: Caller) -> Target:
@@ -122,8 +137,10 @@ def make_plan(
         BadTensorError, BadRequestError, NotOfferedError: what is wrong with the request.
     """
     signature = target.signature
-    inputs = tuple(check_inputs(signature.inputs, given))
-    check_outputs(signature.outputs, wishes.outputs)
+    if wishes.kind == ExecutorKind.NATIVE and not settings.EXECUTOR_NATIVE_SLOTS:
+        raise NotOfferedError("No native executor runs here: leave out the parameter executor.")
+    inputs = tuple(check_inputs(signature.inputs, given, wishes.kind))
+    check_outputs(signature.outputs, wishes.outputs, wishes.kind)
     caller = user if user is not None and user.is_authenticated else None
     if wishes.idempotency_key is not None and not 0 < len(wishes.idempotency_key) <= MAX_KEY:
         raise BadRequestError(f"An Idempotency-Key has 1 to {MAX_KEY} characters.")
@@ -142,7 +159,7 @@ def make_plan(
         model_name=target.model.full_name,
         manifest=target.revision.manifest,
         graph_path=target.revision.graph_path,
-        executor_kind=ExecutorKind.PORTABLE,
+        executor_kind=wishes.kind,
         requested_outputs=None if wishes.outputs is None else list(wishes.outputs),
         input_id=sha256_hex(data),
     )

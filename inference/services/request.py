@@ -20,6 +20,7 @@ from typing import Any
 from assay.errors import FormatError
 from assay.limits import LIMITS
 from assay.tensors import DATATYPES, Tensor, canonical_nan, check_tensor
+from inference.choices import ExecutorKind
 from inference.errors import BadRequestError, BadTensorError, NotOfferedError
 from inference.services.values import flatten, pack
 
@@ -139,8 +140,12 @@ def raw_input(inputs: Sequence[Declared], data: bytes) -> Given:
     return Given(name=wanted.name, datatype=datatype, shape=shape, data=data)
 
 
-def check_inputs(inputs: Sequence[Declared], given: Sequence[Given]) -> list[Tensor]:
+def check_inputs(
+    inputs: Sequence[Declared], given: Sequence[Given], kind: str = ExecutorKind.PORTABLE
+) -> list[Tensor]:
     """Return the tensors of `given` when they are what the model takes (steps 1 to 5).
+
+    `kind` is that of the executor: each has its own datatypes.
 
     Raises:
         BadTensorError: the first thing that is wrong, with the tensor's name.
@@ -159,11 +164,11 @@ def check_inputs(inputs: Sequence[Declared], given: Sequence[Given]) -> list[Ten
     for name in wanted:
         if name not in names:
             raise BadTensorError(f"Input '{name}' is missing.", tensor=name)
-    return [_check_input(wanted[item.name], item) for item in given]
+    return [_check_input(wanted[item.name], item, kind) for item in given]
 
 
-def _check_input(wanted: Declared, given: Given) -> Tensor:
-    datatype = _offered(wanted, "input")
+def _check_input(wanted: Declared, given: Given, kind: str) -> Tensor:
+    datatype = _offered(wanted, "input", kind)
     name = wanted.name
     if given.datatype != datatype:
         raise BadTensorError(
@@ -219,7 +224,11 @@ def _check_size(given: Given) -> None:
         )
 
 
-def check_outputs(outputs: Sequence[Declared], requested: Sequence[str] | None) -> tuple[str, ...]:
+def check_outputs(
+    outputs: Sequence[Declared],
+    requested: Sequence[str] | None,
+    kind: str = ExecutorKind.PORTABLE,
+) -> tuple[str, ...]:
     """Return the names of the outputs to give: as requested, or all in the model's order.
 
     Raises:
@@ -236,17 +245,17 @@ def check_outputs(outputs: Sequence[Declared], requested: Sequence[str] | None) 
             )
         if names.count(name) > 1:
             raise BadTensorError(f"Output '{name}' is requested twice.", tensor=name)
-        _offered(known[name], "output")
+        _offered(known[name], "output", kind)
     return names
 
 
-def _offered(value: Declared, what: str) -> str:
+def _offered(value: Declared, what: str, kind: str = ExecutorKind.NATIVE) -> str:
     if value.datatype not in DATATYPES:
         raise NotOfferedError(
             f"The {what} '{value.name}' has a type that the protocol has no name for.",
             tensor=value.name,
         )
-    if value.datatype == "BF16":
+    if value.datatype == "BF16" and kind == ExecutorKind.PORTABLE:
         raise NotOfferedError(
             f"The {what} '{value.name}' is BF16, which the portable runtime does not have.",
             tensor=value.name,

@@ -28,7 +28,9 @@ class Site:
 @pytest.fixture(scope="session")
 def running() -> Iterator[Running]:
     """The supervisor of this session."""
-    started = start_supervisor(log=LOG, arguments=["--load-seconds", "10", "--slots", "2"])
+    started = start_supervisor(
+        log=LOG, arguments=["--load-seconds", "10", "--slots", "2", "--native-slots", "1"]
+    )
     yield started
     asking._client(started.socket).close()
     assert started.stop() == 0

@@ -37,6 +37,7 @@ def command_line() -> list[str]:
         "--origin": settings.LEDGER_ORIGIN,
         "--log-vkey": log_vkey(),
         "--slots": settings.EXECUTOR_SLOTS,
+        "--native-slots": settings.EXECUTOR_NATIVE_SLOTS,
     }
     given = [str(part) for pair in options.items() for part in pair]
     return [sys.executable, "-m", "inference.executor", *given]

@@ -28,6 +28,7 @@ ONNX_TYPES = {
     "FP16": TensorProto.FLOAT16,
     "FP32": TensorProto.FLOAT,
     "FP64": TensorProto.DOUBLE,
+    "BF16": TensorProto.BFLOAT16,
     "BYTES": TensorProto.STRING,
 }
 Shape = Sequence[int | str | None]

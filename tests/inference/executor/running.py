@@ -21,7 +21,7 @@ from assay.checkpoint import Checkpoint
 from assay.digests import sha256
 from assay.note import ED25519, Note, VKey, render, sign_line, vkey_for
 from inference.client import ExecutorClient, ExecutorUnavailable
-from inference.executor.hosts import Program
+from inference.executor.programs import Portable
 
 ROOT = Path(__file__).parents[3]
 RUNTIME = ROOT / "static" / "vendor" / "onnxruntime-web-1.30.0"
@@ -92,10 +92,10 @@ class Running:
             client.close()
 
 
-def program() -> Program:
+def program() -> Portable:
     """Return what a model process executes."""
     node = Path(ROOT_DIR) / "bin" / "node"
-    return Program(node=node.resolve(), folder=RUNTIME.resolve())
+    return Portable(node=node.resolve(), folder=RUNTIME.resolve())
 
 
 def start_supervisor(

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from inference.executor.hosts import SCRIPT, Host, HostDied, Program
+from inference.executor.hosts import Host, HostDied
+from inference.executor.programs import SCRIPT, Portable
 from inference.executor.protocol import ConnectionEnded, ProtocolError
 from inference.executor.spawn import Child, Jail, Spawner
 from tests.inference.executor.running import ROOT, is_running, program, wait_until
@@ -125,7 +126,7 @@ def test_a_model_process_reaches_nothing(spawner: Spawner, tmp_path: Path) -> No
     script = tmp_path / "probe.mjs"
     script.write_text(NODE)
     stock = program()
-    probe = Program(node=stock.node, folder=stock.folder, script=script)
+    probe = Portable(node=stock.node, folder=stock.folder, script=script)
     report = answer_of(spawner.start(probe.command(), probe.jail()))
     assert report["own"] == "done"
     assert report["read"] == report["write"] == report["run"] == "ERR_ACCESS_DENIED"

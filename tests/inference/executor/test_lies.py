@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from inference.client import ExecutorError
-from inference.executor.hosts import SCRIPT
+from inference.executor.programs import SCRIPT
 from tests.inference.executor.models import Revision, floats
 from tests.inference.executor.running import Running, start_supervisor
 

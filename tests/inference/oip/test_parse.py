@@ -15,7 +15,6 @@ from inference.errors import (
     BadTensorError,
     BodyTooLargeError,
     InferenceError,
-    NotOfferedError,
     UnsupportedEncodingError,
 )
 from inference.oip.body import Body, inflate, split
@@ -241,9 +240,9 @@ def test_parameters_that_mean_nothing_here_are_ignored() -> None:
     assert call([{**PLAIN, "data": [1]}], parameters=given).binary_default is False
 
 
-def test_the_native_kind_is_not_offered() -> None:
-    with pytest.raises(NotOfferedError):
-        call([{**PLAIN, "data": [1]}], parameters={"executor": "native"})
+def test_the_kind_of_executor_may_be_named() -> None:
+    named = call([{**PLAIN, "data": [1]}], parameters={"executor": "native"})
+    assert (named.kind, call([{**PLAIN, "data": [1]}]).kind) == ("native", "portable")
 
 
 @pytest.mark.parametrize(

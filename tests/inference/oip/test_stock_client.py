@@ -103,6 +103,32 @@ def test_each_datatype_in_binary(
     assert equal(result.as_numpy("y"), sample)
 
 
+@pytest.mark.parametrize("datatype", sorted(SAMPLES))
+def test_each_datatype_in_binary_on_the_native_kind(
+    live: World, client: triton.InferenceServerClient, datatype: str
+) -> None:
+    sample = SAMPLES[datatype]
+    result = client.infer(
+        f"alice/id-{datatype.lower()}", [given(sample)], parameters={"executor": "native"}
+    )
+    assert equal(result.as_numpy("y"), sample)
+    statement = parse_statement(
+        parse_compact(result.get_response()["parameters"]["receipt"]).payload
+    )
+    assert execution_of(statement).runtime.kind == "native"
+
+
+def test_bf16_is_for_the_native_kind_alone(
+    live: World, client: triton.InferenceServerClient
+) -> None:
+    sample = floats(1.5, -2.0).reshape(1, 2)  # the client cuts each number to two bytes
+    asked = triton.InferInput("x", [1, 2], "BF16").set_data_from_numpy(sample)
+    with pytest.raises(InferenceServerException, match="BF16"):
+        client.infer("alice/id-bf16", [asked])
+    result = client.infer("alice/id-bf16", [asked], parameters={"executor": "native"})
+    assert result.as_numpy("y").tolist() == sample.tolist()
+
+
 @pytest.mark.parametrize("datatype", sorted(set(SAMPLES) - {"FP16", "BYTES"}))
 def test_each_datatype_in_json_has_the_same_digest(
     live: World, client: triton.InferenceServerClient, datatype: str

@@ -32,7 +32,7 @@ T = TypeVar("T")
 HOST = "127.0.0.1"
 DATATYPES = (
     *("BOOL", "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64"),
-    *("FP16", "FP32", "FP64", "BYTES"),
+    *("BF16", "FP16", "FP32", "FP64", "BYTES"),
 )
 
 
@@ -114,6 +114,7 @@ def folders(root: Path, running: Running) -> dict[str, Any]:
         "UPLOADS_DIR": root / "uploads",
         "WITNESS_POLICY": root / "witness-policy.txt",
         "EXECUTOR_SOCKET": running.socket,
+        "EXECUTOR_NATIVE_SLOTS": 1,
         "STORAGES": storages,
         "STATIC_ROOT": root / "static",
         "PASSWORD_HASHERS": ["django.contrib.auth.hashers.MD5PasswordHasher"],
