@@ -73,6 +73,7 @@ EXECUTOR_SLOTS = env.integer("EXECUTOR_SLOTS", 2)
 EXECUTOR_NATIVE_SLOTS = env.integer("EXECUTOR_NATIVE_SLOTS", 0)
 RUNTIMES_DIR = BASE_DIR / "static" / "vendor"
 PORTABLE_RUNTIME = RUNTIMES_DIR / "onnxruntime-web-1.30.0"
+RUNTIMES_KEPT = DATA / "runtimes"
 
 # ------------------------------------------------------------------ uploads and blobs
 

@@ -11,11 +11,8 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable
-from functools import cache, wraps
-from pathlib import Path
 from typing import BinaryIO
 
-from django.conf import settings
 from django.http import (
     FileResponse,
     HttpRequest,
@@ -30,9 +27,8 @@ from django.views.decorators.http import require_safe
 from assay.canonical import canonical_json
 from assay.dsse import PublicKey
 from assay.errors import UnavailableError
-from assay.statements import Runtime
 from config.api import describe, json_problem
-from inference.executor.runtime import load_runtime
+from inference import runtimes as installed
 from ledger import services as ledger
 from ledger.errors import LedgerError
 from registry import selectors
@@ -43,6 +39,7 @@ from registry.storage import blobs
 
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
+BYTES = "application/octet-stream"
 FOREVER = "public, max-age=31536000, immutable"
 MINUTE = "public, max-age=60"
 _HEX = re.compile(r"[0-9a-f]{64}")
@@ -104,45 +101,28 @@ keys = _document(JSON, _keys)
 # ------------------------------------------------------------------ runtimes
 
 
-@cache
-def _runtime(folder: Path) -> Runtime:
-    """Hash the files of a runtime once; they are named by their version and never change."""
-    return load_runtime(folder)
-
-
-def _known(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
-    """Give a view the portable runtime; 503 where it is not installed."""
-
-    @require_safe
-    @wraps(view)
-    def wrapped(request: HttpRequest, **named: str) -> HttpResponseBase:
-        try:
-            runtime = _runtime(settings.PORTABLE_RUNTIME)
-        except UnavailableError as error:
-            return HttpResponse(f"{error}\n", status=503, content_type=TEXT)
-        return view(request, runtime, **named)
-
-    return wrapped
-
-
-@_known
-def runtimes(request: HttpRequest, runtime: Runtime) -> HttpResponseBase:
+@require_safe
+def runtimes(request: HttpRequest) -> HttpResponseBase:
     """Answer the runtimes of this installation, as execution statements name them."""
-    body = canonical_json({"runtimes": [runtime.to_dict()]})
+    try:
+        found = installed.installed()
+    except UnavailableError as error:
+        return HttpResponse(f"{error}\n", status=503, content_type=TEXT)
+    body = canonical_json({"runtimes": [one.runtime.to_dict() for one in found]})
     return HttpResponse(body, content_type=JSON, headers={"Cache-Control": MINUTE})
 
 
-@_known
-def runtime_file(
-    request: HttpRequest, runtime: Runtime, digest: str, name: str
-) -> HttpResponseBase:
+@require_safe
+def runtime_file(request: HttpRequest, digest: str, name: str) -> HttpResponseBase:
     """Answer a file of the runtime `digest` (hex)."""
-    if digest != runtime.digest or name not in {file.name for file in runtime.files}:
+    try:
+        found = installed.find(digest)
+    except UnavailableError as error:
+        return HttpResponse(f"{error}\n", status=503, content_type=TEXT)
+    if found is None or name not in {file.name for file in found.runtime.files}:
         return HttpResponse("no such runtime file\n", status=404, content_type=TEXT)
     # What a stranger's page or program does with it is theirs; here it is bytes.
-    response = FileResponse(
-        (settings.PORTABLE_RUNTIME / name).open("rb"), content_type="application/octet-stream"
-    )
+    response = FileResponse((found.folder / name).open("rb"), content_type=BYTES)
     response["Cache-Control"] = FOREVER
     return response
 

@@ -30,6 +30,7 @@ def _folders(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     settings.KEYS_DIR = tmp_path / "keys"
     settings.LEDGER_STORAGE = ""
     settings.LEDGER_KEY = tmp_path / "keys" / "log.pem"
+    settings.RUNTIMES_KEPT = tmp_path / "runtimes"
     settings.REGISTRY_KEY = tmp_path / "keys" / "registry.pem"
     settings.EXECUTOR_KEY = tmp_path / "keys" / "executor.pem"
     settings.WITNESS_POLICY = tmp_path / "witness-policy.txt"

@@ -33,7 +33,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="inference.executor", allow_abbrev=False)
     parser.add_argument("--socket", type=Path, required=True, help="where to listen")
     parser.add_argument("--key", type=Path, required=True, help="P-256 key; made if absent")
-    parser.add_argument("--runtime", required=True, help="folder[,folder] with runtime files")
+    parser.add_argument("--runtime", required=True, help="folder[,folder]: first the current")
     parser.add_argument("--origin", required=True, help="the log's origin")
     parser.add_argument("--log-vkey", required=True, help="the log's verifier key")
     parser.add_argument("--slots", type=int, default=2, help="model processes per runtime")
@@ -72,14 +72,18 @@ def build(options: argparse.Namespace, spawner: Spawner) -> tuple[Service, list[
         )
         for folder in options.runtime.split(",")
     ]
-    slots = [options.slots] * len(programs)
+    slots = [options.slots] + [1] * (len(programs) - 1)
     if options.native_slots:
         programs.append(Native())
         slots.append(options.native_slots)
     pools = {}
-    for program, count in zip(programs, slots, strict=True):
+    for number, (program, count) in enumerate(zip(programs, slots, strict=True)):
         runtime = program.runtime()
-        pools[runtime.digest] = Pool(program, runtime, spawner, slots=count, limits=limits)
+        # Runtimes of old receipts cost nothing until somebody asks for one.
+        lazy = number > 0 and runtime.kind == "portable"
+        pools[runtime.digest] = Pool(
+            program, runtime, spawner, slots=count, limits=limits, lazy=lazy
+        )
     layers = spawner.layers(programs[0].jail())
     for name in (name for name, holds in layers.items() if not holds):
         _log.warning("this machine has no %s: a layer of the jail is missing", name)

@@ -24,6 +24,7 @@ from assay.tensors import Tensor
 from inference.executor.hosts import Host, HostDied, Loaded, ModelBytes, ModelError
 from inference.executor.limits import (
     BACKOFF_S,
+    BOOT_S,
     DEATHS,
     DEATHS_WINDOW_S,
     MAX_BACKOFF_S,
@@ -71,8 +72,17 @@ class Pool:
     """The slots of one runtime."""
 
     def __init__(
-        self, program: Program, runtime: Runtime, spawner: Spawner, *, slots: int, limits: Limits
+        self,
+        program: Program,
+        runtime: Runtime,
+        spawner: Spawner,
+        *,
+        slots: int,
+        limits: Limits,
+        lazy: bool = False,
     ) -> None:
+        """`lazy`: its processes are started when the first request comes."""
+        self.started = not lazy
         self.runtime = runtime
         self.program = program
         self.slots = slots
@@ -86,7 +96,11 @@ class Pool:
         self._closing = threading.Event()
 
     def start(self) -> None:
-        """Start the keepers; processes are ready some time later."""
+        """Start the keepers, unless it is lazy; processes are ready some time later."""
+        if self.started:
+            self._start_keepers()
+
+    def _start_keepers(self) -> None:
         for slot in range(self.slots):
             threading.Thread(target=self._keep, args=(slot,), daemon=True).start()
 
@@ -218,6 +232,10 @@ class Pool:
             if self._waiting >= WAITING_PER_SLOT * self.slots:
                 raise Refusal("busy", "too many requests are waiting for a slot", retry=True)
             self._waiting += 1
+            if not self.started:
+                self.started = True
+                self._start_keepers()
+                until = max(until, time.monotonic() + BOOT_S)
             try:
                 while True:
                     host = self._choose(key)

@@ -115,9 +115,10 @@ class Service:
 
     def status(self, request: Frame, session: Session) -> Frame:
         """Say what runs here."""
-        pools = list(self._pools.values())
+        every = list(self._pools.values())
+        pools = [pool for pool in every if pool.started]
         return _ok(
-            runtimes=[pool.runtime.to_dict() for pool in pools],
+            runtimes=[pool.runtime.to_dict() for pool in every],
             slots=sum(pool.slots for pool in pools),
             free=sum(pool.free for pool in pools),
             kinds={kind: {"slots": total, "free": free} for kind, (total, free) in _by_kind(pools)},

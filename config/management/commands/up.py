@@ -24,6 +24,7 @@ from rich.console import Console
 from config import stack
 from config.embedded import EmbeddedError, child_environment
 from config.supervise import ChildError, Supervisor
+from inference import runtimes
 from ledger.services.documents import log_vkey
 from ledger.services.opening import ensure_log
 from registry.services import tokens
@@ -105,6 +106,7 @@ class Command(BaseCommand):
             call_command("migrate", verbosity=0, interactive=False)
             self.collect_static()
             ensure_log()
+            runtimes.add(settings.PORTABLE_RUNTIME)
         self.accounts()
         with self.step("Witness, sequencer, executor, web, worker, beat"):
             self.start_servers(supervisor)

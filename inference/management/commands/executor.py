@@ -9,6 +9,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from assay.errors import UnavailableError
+from inference import runtimes
 from ledger.errors import LedgerError
 from ledger.services import log_vkey
 
@@ -24,6 +26,8 @@ class Command(BaseCommand):
             command = command_line()
         except LedgerError as error:
             raise CommandError(error.message) from error
+        except UnavailableError as error:
+            raise CommandError(f"The executor cannot start: {error}") from error
         settings.EXECUTOR_KEY.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.execv(sys.executable, command)  # noqa: S606 (our own program and settings)
 
@@ -33,7 +37,7 @@ def command_line() -> list[str]:
     options = {
         "--socket": settings.EXECUTOR_SOCKET,
         "--key": settings.EXECUTOR_KEY,
-        "--runtime": settings.PORTABLE_RUNTIME,
+        "--runtime": ",".join(str(one.folder) for one in runtimes.installed()),
         "--origin": settings.LEDGER_ORIGIN,
         "--log-vkey": log_vkey(),
         "--slots": settings.EXECUTOR_SLOTS,
