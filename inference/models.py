@@ -41,6 +41,7 @@ class Execution(models.Model):
     )
     idempotency_key = models.CharField(max_length=255, null=True, blank=True)  # noqa: DJ001 (NULLs must not collide)
     request_digest = models.CharField(max_length=64)
+    batch = models.UUIDField(null=True, blank=True, help_text="what was asked for together")
     state = models.CharField(max_length=16, choices=ExecutionState)
     priority = models.SmallIntegerField(default=100)
     available_at = models.DateTimeField()
@@ -111,6 +112,9 @@ class Execution(models.Model):
                 fields=("lease_until",),
                 condition=Q(state=ExecutionState.RUNNING),
                 name="execution_leases",
+            ),
+            models.Index(
+                fields=("batch", "id"), condition=Q(batch__isnull=False), name="execution_of_batch"
             ),
             models.Index(fields=("revision", "-created_at"), name="execution_of_revision"),
             models.Index(fields=("-created_at", "id"), name="execution_newest"),

@@ -7,9 +7,10 @@ import uuid
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from django.db.models import Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 
 from assay.dsse import PublicKey
+from inference.choices import ExecutionState
 from inference.errors import UnknownExecutionError
 from inference.models import Execution, Tensors
 from registry.choices import KeyRole, KeyState
@@ -54,6 +55,7 @@ def page(
     *,
     model: str = "",
     state: str = "",
+    batch: str = "",
     mine: bool = False,
     cursor: str = "",
     size: int = PAGE,
@@ -72,12 +74,28 @@ def page(
         rows = rows.none() if "\0" in model else rows.filter(model_name__iexact=model)
     if state:
         rows = rows.filter(state=state)
+    if batch:
+        wanted = _parse(batch)
+        rows = rows.none() if wanted is None else rows.filter(batch=wanted)
     before = _parse(cursor)
     if before is not None:
         rows = rows.filter(id__lt=before)
     found = list(rows[: size + 1])
     more = len(found) > size
     return Page(executions=found[:size], next=str(found[size - 1].id) if more else "")
+
+
+def batch_states(batch: uuid.UUID, user: Caller) -> dict[str, int]:
+    """Return how many executions of a batch stand in each state, as far as `user` may know.
+
+    Raises:
+        UnknownExecutionError: there is no such batch, or none that `user` may know of.
+    """
+    rows = visible(user).filter(batch=batch).order_by()
+    found = {row["state"]: row["n"] for row in rows.values("state").annotate(n=Count("pk"))}
+    if not found:
+        raise UnknownExecutionError("There is no such batch.", batch=str(batch))
+    return {state: found.get(state, 0) for state in ExecutionState.values}
 
 
 def _parse(cursor: str) -> uuid.UUID | None:

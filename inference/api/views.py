@@ -20,9 +20,9 @@ from inference.choices import TERMINAL, ExecutionState
 from inference.errors import BadRequestError, NotOfferedError
 from inference.models import Execution
 from inference.services import queue
-from inference.services.plan import Plan, Wishes, executor_kind, find_target, make_plan
+from inference.services.plan import Plan, Target, Wishes, executor_kind, find_target, make_plan
 from inference.services.request import read_json_tensor
-from inference.services.submit import submit
+from inference.services.submit import MAX_BATCH, submit, submit_many
 from inference.services.waiting import wait_ended
 
 MAX_WAIT_S = 50
@@ -47,19 +47,28 @@ class Executions(ExecutionView):
     """List executions, or queue one."""
 
     def get(self, request: Request) -> Response:
-        """List, newest first: `?model=&state=&cursor=`."""
+        """List, newest first: `?model=&state=&batch=&cursor=`."""
         asked = request.query_params
         state = asked.get("state", "")
         if state and state not in ExecutionState.values:
             raise BadRequestError(f"A state is one of {', '.join(ExecutionState.values)}.")
         page = selectors.page(
-            request.user, model=asked.get("model", ""), state=state, cursor=asked.get("cursor", "")
+            request.user,
+            model=asked.get("model", ""),
+            state=state,
+            batch=asked.get("batch", ""),
+            cursor=asked.get("cursor", ""),
         )
         items = [shapes.execution(row) for row in page.executions]
         return Response({"items": items, "next": page.next})
 
     def post(self, request: Request) -> Response:
-        """Queue an execution; answer 202, or with `Prefer: wait=n` its end within n seconds."""
+        """Queue an execution; answer 202, or with `Prefer: wait=n` its end within n seconds.
+
+        With `items` in place of `inputs` it queues a batch, and answers 202 at once.
+        """
+        if isinstance(request.data, dict) and "items" in request.data:
+            return _batch(request)
         submitted = submit(_plan(request))
         pk = submitted.execution.pk
         if submitted.new:
@@ -78,6 +87,25 @@ class OneExecution(ExecutionView):
         return Response(shapes.whole(selectors.find(execution, request.user)))
 
 
+class OneBatch(ExecutionView):
+    """How far a batch is: how many of its executions stand in each state."""
+
+    def get(self, request: Request, batch: uuid.UUID) -> Response:
+        """Count them; `/api/v1/executions?batch=` lists them."""
+        states = selectors.batch_states(batch, request.user)
+        return Response({"id": str(batch), "total": sum(states.values()), "states": states})
+
+
+class CancelBatch(ExecutionView):
+    """Ask for the end of every execution of one's own batch."""
+
+    def post(self, request: Request, batch: uuid.UUID) -> Response:
+        """Cancel those that wait, have those stopped that run; answer as `OneBatch`."""
+        queue.cancel_batch(batch, request.user)
+        states = selectors.batch_states(batch, request.user)
+        return Response({"id": str(batch), "total": sum(states.values()), "states": states})
+
+
 class Cancel(ExecutionView):
     """Ask for the end of one's own execution."""
 
@@ -87,33 +115,74 @@ class Cancel(ExecutionView):
         return Response(shapes.execution(row), status=200 if row.state in TERMINAL else 202)
 
 
+def _batch(request: Request) -> Response:
+    value = _object(request, (*_FIELDS[:2], "items", *_FIELDS[3:]))
+    items = value["items"]
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise BadRequestError("The field 'items' is an array of objects.", field="items")
+    if len(items) > MAX_BATCH:
+        raise BadRequestError(f"A batch has at most {MAX_BATCH} items.", field="items")
+    target, wishes = _target(request, value), _wishes(request, value)
+    plans = [
+        _planned(request, target, wishes, item.get("inputs"), f"items[{number}].")
+        for number, item in enumerate(items)
+    ]
+    batch = submit_many(plans)
+    if batch.new:
+        transaction.on_commit(tasks.wake)
+    shown = [
+        {"id": str(row.pk), "state": row.state, "url": f"/api/v1/executions/{row.pk}"}
+        for row in batch.executions
+    ]
+    address = f"/api/v1/batches/{batch.id}"
+    body = {"batch": str(batch.id), "url": address, "items": shown}
+    return Response(body, status=202, headers={"Location": address})
+
+
 def _plan(request: Request) -> Plan:
+    value = _object(request, _FIELDS)
+    target, wishes = _target(request, value), _wishes(request, value)
+    return _planned(request, target, wishes, value.get("inputs"), "")
+
+
+def _object(request: Request, fields: tuple[str, ...]) -> dict[str, Any]:
     value = request.data
     if not isinstance(value, dict):
         raise BadRequestError("The request is not a JSON object.")
-    unknown = sorted(set(value) - set(_FIELDS))
+    unknown = sorted(set(value) - set(fields))
     if unknown:
         raise BadRequestError(f"The field '{unknown[0][:64]}' is unknown.", field=unknown[0][:64])
     if value.get("private"):
         raise NotOfferedError("Private executions are not offered yet.")
-    model, version, inputs = value.get("model"), value.get("version"), value.get("inputs")
+    return value
+
+
+def _target(request: Request, value: dict[str, Any]) -> Target:
+    model, version = value.get("model"), value.get("version")
     if not isinstance(model, str):
         raise BadRequestError("The field 'model' is the name of a model.", field="model")
     if version is not None and not isinstance(version, str):
         raise BadRequestError("The field 'version' is a string.", field="version")
+    return find_target(model, version, request.user)
+
+
+def _planned(request: Request, target: Target, wishes: Wishes, inputs: object, where: str) -> Plan:
     if not isinstance(inputs, list):
-        raise BadRequestError("The field 'inputs' is an array of tensors.", field="inputs")
-    target = find_target(model, version, request.user)
+        field = f"{where}inputs"
+        raise BadRequestError(f"The field '{field}' is an array of tensors.", field=field)
     given = [read_json_tensor(item, index) for index, item in enumerate(inputs)]
-    wishes = Wishes(
+    limit_s = float(settings.INFER_QUEUED_DEADLINE_S)
+    return make_plan(target, given, wishes, request.user, limit_s=limit_s)
+
+
+def _wishes(request: Request, value: dict[str, Any]) -> Wishes:
+    return Wishes(
         outputs=_outputs(value.get("outputs")),
         timeout_s=_number(value, "deadline_s"),
         priority=_number(value, "priority"),
         idempotency_key=request.headers.get("Idempotency-Key"),
         kind=executor_kind(value.get("executor")),
     )
-    limit_s = float(settings.INFER_QUEUED_DEADLINE_S)
-    return make_plan(target, given, wishes, request.user, limit_s=limit_s)
 
 
 def _outputs(value: object) -> tuple[str, ...] | None:

@@ -127,6 +127,24 @@ def cancel(execution_id: uuid.UUID, user: Caller) -> Execution:
     return found
 
 
+def cancel_batch(batch: uuid.UUID, user: Caller) -> None:
+    """Ask for the end of every execution of a batch of `user`'s; as `cancel` for each.
+
+    Raises:
+        UnknownExecutionError: `user` has started no such batch.
+    """
+    if user is None or not user.is_authenticated:
+        raise UnknownExecutionError("There is no such batch of yours.")
+    mine = Execution.objects.filter(batch=batch, caller_id=user.pk)
+    if not mine.exists():
+        raise UnknownExecutionError("There is no such batch of yours.")
+    mine.filter(state=ExecutionState.QUEUED).update(
+        state=ExecutionState.CANCELLED, cancel_requested=Now(), finished_at=Now()
+    )
+    running = mine.filter(state=ExecutionState.RUNNING, cancel_requested__isnull=True)
+    running.update(cancel_requested=Now())
+
+
 def sweep() -> Swept:
     """Put right what dead workers and passed deadlines left; two sweepers do no harm."""
     with connection.cursor() as cursor:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
+from django.utils import timezone
 
+from inference.choices import TERMINAL
+from inference.errors import BadRequestError, IdempotencyMismatchError
+from inference.ids import uuid7
 from inference.models import Execution
-from inference.services.plan import Plan
-from inference.services.run import find_earlier, insert_keyed
+from inference.services.plan import MAX_KEY, Plan
+from inference.services.run import KEY_KEPT, find_earlier, insert_keyed
 from inference.services.tensors import prepare, save
+
+MAX_BATCH = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,3 +47,84 @@ def submit(plan: Plan) -> Submitted:
             return Submitted(execution=earlier, new=False)
         if insert_keyed(execution, input_set):
             return Submitted(execution=execution, new=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """The executions of one request, in its order; `new` as in `Submitted`."""
+
+    id: uuid.UUID
+    executions: tuple[Execution, ...]
+    new: bool
+
+
+def submit_many(plans: Sequence[Plan]) -> Batch:
+    """Write all of `plans` as queued executions of one batch, or none of them.
+
+    An Idempotency-Key, the same in every plan, is the batch's: a repetition finds the whole batch.
+
+    Raises:
+        BadRequestError: no plan, or more than `MAX_BATCH`.
+        IdempotencyMismatchError: the key was used for other content.
+    """
+    if not 0 < len(plans) <= MAX_BATCH:
+        raise BadRequestError(f"A batch has 1 to {MAX_BATCH} items, not {len(plans)}.")
+    _number_keys(plans)
+    sets = [prepare(plan.data, plan.execution.input_id) for plan in plans]
+    batch = uuid7()
+    for plan in plans:
+        plan.execution.batch = batch
+    while True:
+        earlier = _earlier_batch(plans)
+        if earlier is not None:
+            return earlier
+        try:
+            with transaction.atomic():
+                save(*sets)
+                Execution.objects.bulk_create([plan.execution for plan in plans])
+        except IntegrityError as error:
+            if "execution_idempotency_unique" not in str(error):
+                raise
+        else:
+            rows = tuple(plan.execution for plan in plans)
+            return Batch(id=batch, executions=rows, new=True)
+
+
+def _number_keys(plans: Sequence[Plan]) -> None:
+    """Give each item a key of its own: the batch's, and its place in it."""
+    for number, plan in enumerate(plans):
+        key = plan.execution.idempotency_key
+        if key is None:
+            continue
+        numbered = f"{key}/{number}"
+        if len(numbered) > MAX_KEY:
+            raise BadRequestError(f"The Idempotency-Key of a batch has at most {MAX_KEY - 4}.")
+        plan.execution.idempotency_key = numbered
+
+
+def _earlier_batch(plans: Sequence[Plan]) -> Batch | None:
+    """Return the batch that this key started; None when the key is free, or its time is over."""
+    keys = [plan.execution.idempotency_key for plan in plans]
+    if keys[0] is None:
+        return None
+    rows = Execution.objects.filter(
+        caller_id=plans[0].execution.caller_id, idempotency_key__in=keys
+    )
+    found = {row.idempotency_key: row for row in rows.select_related("revision__release")}
+    if not found:
+        return None
+    old = timezone.now() - KEY_KEPT
+    if all(row.state in TERMINAL and row.created_at < old for row in found.values()):
+        rows.update(idempotency_key=None)
+        return None
+    asked = {plan.execution.idempotency_key: plan.execution.request_digest for plan in plans}
+    batches = {row.batch for row in found.values()}
+    same = asked == {key: row.request_digest for key, row in found.items()}
+    (batch,) = batches if len(batches) == 1 else (None,)
+    if not same or batch is None or _count(batch) != len(plans):
+        raise IdempotencyMismatchError("This Idempotency-Key was used for another request.")
+    return Batch(id=batch, executions=tuple(found[key] for key in keys), new=False)
+
+
+def _count(batch: uuid.UUID) -> int:
+    return Execution.objects.filter(batch=batch).count()
