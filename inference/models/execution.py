@@ -71,7 +71,16 @@ class Execution(models.Model):
     error_code = models.CharField(max_length=32, blank=True)
     error_message = models.TextField(blank=True)
     run_ms = models.FloatField(null=True, blank=True)
+    queue_ms = models.FloatField(null=True, blank=True, help_text="waited for a model process")
+    cold = models.BooleanField(null=True, blank=True, help_text="the model was loaded for it")
     retry_of = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT)
+
+    private = models.BooleanField(default=False, help_text="the statement holds commitments")
+    salts = models.JSONField(null=True, blank=True, help_text="hex, while the tensors are kept")
+    disclosed_at = models.DateTimeField(null=True, blank=True)
+    keep_until = models.DateTimeField(null=True, blank=True, help_text="null: as policy says")
+    dropped_at = models.DateTimeField(null=True, blank=True, help_text="the tensors are gone")
+
     created_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
