@@ -50,6 +50,14 @@ class LogBusyError(LedgerError):
     status = 503
 
 
+class StorageAwayError(LedgerError):
+    """The log's files cannot be read at the moment, which says nothing about the log."""
+
+    code = "storage_away"
+    status = 503
+    retry_after_s = 1
+
+
 class UnknownLogError(LedgerError):
     """This installation has no log with that origin."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from assay.bundle import (
     Bundle,
     InclusionProof,
@@ -17,12 +19,14 @@ from assay.note import VKey, log_id
 from assay.receipt import TlogProof, render_tlog_proof
 from ledger import reader
 from ledger.choices import Kind
-from ledger.errors import LogDamagedError, NotIncludedError
+from ledger.errors import LogDamagedError, NotIncludedError, StorageAwayError
 from ledger.models import Entry
 from ledger.publication import full_note
 from ledger.selectors import covering
 from ledger.services.entries import find_entry
 from ledger.storage import log_storage
+
+log = logging.getLogger(__name__)
 
 
 def receipt(entry_id: int) -> bytes:
@@ -34,6 +38,7 @@ def receipt(entry_id: int) -> bytes:
     Raises:
         NotIncludedError: no published checkpoint covers it yet.
         LogDamagedError: the tiles do not prove it.
+        StorageAwayError: the tiles cannot be read now.
     """
     entry = find_entry(entry_id)
     spki = bytes(entry.public_key)
@@ -93,6 +98,9 @@ def prove(entry: Entry) -> InclusionProof:
         check_inclusion(bytes(entry.leaf_hash), entry.index, size, hashes, root)
     except AssayError as error:
         raise LogDamagedError(f"Entry {entry.index} cannot be proved: {error}.") from error
+    except OSError as error:
+        log.warning("entry %d cannot be proved now: %s", entry.index, error)
+        raise StorageAwayError("The log's storage does not answer; try again.") from error
     return InclusionProof(
         index=entry.index,
         root=root,

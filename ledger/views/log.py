@@ -9,24 +9,26 @@ and every other name that this site answers to means the current one.
 
 from __future__ import annotations
 
+import logging
+
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response
 from django.views.decorators.http import require_safe
 
-from assay.canonical import canonical_json
 from assay.digests import parse_hex, sha256_hex
 from assay.errors import AssayError, FormatError
 from assay.tiles import parse_path
 from ledger.errors import LogBusyError
 from ledger.logs import log_at, storage_at
 from ledger.selectors import leaves_of
-from ledger.services.receipts import envelope_of
+from ledger.services.envelopes import render_envelope
 from ledger.storage import CHECKPOINT
 
 FOREVER = "public, max-age=31536000, immutable"
 MINUTES = "public, max-age=300"
 ENVELOPE_TYPE = "application/vnd.dsse.envelope.v1+json"
+log = logging.getLogger(__name__)
 
 
 @require_safe
@@ -54,10 +56,7 @@ def envelope(request: HttpRequest, digest: str) -> HttpResponseBase:
         return _not_found()
     if not leaves:
         return _not_found()
-    first, *others = [envelope_of(leaf).to_dict() for leaf in leaves]
-    for other in others:
-        first["signatures"] += other["signatures"]
-    return _answer(request, canonical_json(first), ENVELOPE_TYPE, MINUTES)
+    return _answer(request, render_envelope(leaves), ENVELOPE_TYPE, MINUTES)
 
 
 def _file(request: HttpRequest, path: str, content_type: str, caching: str) -> HttpResponseBase:
@@ -65,6 +64,10 @@ def _file(request: HttpRequest, path: str, content_type: str, caching: str) -> H
         data = storage_at(request.get_host()).get(path)
     except (AssayError, LogBusyError):
         return _not_found()
+    except OSError as error:
+        # Whether the file exists is not known: "not found" would be a statement about the log.
+        log.warning("%s of the log cannot be read: %s", path, error)
+        return _plain("the log's storage does not answer; try again in a moment\n", 503)
     return _answer(request, data, content_type, caching)
 
 
@@ -76,10 +79,12 @@ def _answer(request: HttpRequest, data: bytes, content_type: str, caching: str) 
 
 
 def _not_found() -> HttpResponse:
+    return _plain("no such resource\n", 404)
+
+
+def _plain(words: str, status: int) -> HttpResponse:
     # A tile or an envelope that is not there yet will be: nobody may remember this.
+    headers = {"Cache-Control": "no-store"} | ({"Retry-After": "1"} if status == 503 else {})
     return HttpResponse(
-        "no such resource\n",
-        status=404,
-        content_type="text/plain; charset=utf-8",
-        headers={"Cache-Control": "no-store"},
+        words, status=status, content_type="text/plain; charset=utf-8", headers=headers
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from django.conf import settings
 from django.test import Client
@@ -145,3 +147,23 @@ def test_head_requests_are_answered(client: Client, opened: None) -> None:
     answer = client.head("/log/checkpoint")
     assert answer.status_code == 200
     assert settings.LEDGER_ORIGIN == "localhost"
+
+
+def test_a_storage_that_cannot_be_read_is_never_said_to_be_empty(
+    client: Client, opened: None
+) -> None:
+    append_all(range(3))
+    sequence()
+    for path in ("checkpoint", "tile/0/000.p/3"):
+        file = Path(settings.LEDGER_DIR) / path
+        file.unlink()
+        file.symlink_to(file)  # reading it fails for root too
+    answer = client.get("/log/checkpoint")
+    assert answer.status_code == 503
+    assert answer["Cache-Control"] == "no-store"
+    assert answer["Retry-After"] == "1"
+    assert "try again" in answer.content.decode()
+    answer = client.get("/ledger/0/bundle")
+    assert answer.status_code == 503
+    assert answer.json()["error"]["code"] == "storage_away"
+    assert answer["Retry-After"] == "1"
