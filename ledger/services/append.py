@@ -58,13 +58,16 @@ KINDS = {
 class NewClaim:
     """What shall be logged: an envelope, the key that signed it, and its payload, parsed.
 
-    `model` ("owner/name") finds the entry again; `""` takes what the statement says.
+    `model` ("owner/name") finds the entry again; `""` takes what the statement says. `checked`:
+    this process has just verified the signature under `key` and parsed `statement` out of the
+    payload; both need not be done twice.
     """
 
     envelope: Envelope
     key: PublicKey
     statement: Statement
     model: str = ""
+    checked: bool = False
 
 
 def append(envelope: Envelope, key: PublicKey, statement: Statement, *, model: str = "") -> int:
@@ -142,17 +145,22 @@ def _check(claim: NewClaim) -> Kind:
     envelope, statement = claim.envelope, claim.statement
     if len(envelope.payload) > LIMITS.statement:
         raise InvalidEnvelopeError(f"A statement is at most {LIMITS.statement} bytes.")
-    try:
-        verify_envelope(envelope, claim.key)
-        signed = parse_statement(envelope.payload)
-    except (FormatError, VerificationError) as error:
-        raise InvalidEnvelopeError(f"The envelope was refused: {error}.") from error
-    if signed != statement:
-        raise InvalidEnvelopeError("The envelope holds another statement.")
+    if not claim.checked:
+        _check_signed(claim)
     kind = KINDS.get(statement.predicate_type)
     if kind is None:
         raise InvalidEnvelopeError(f"This log takes no {statement.predicate_type} statements.")
     return kind
+
+
+def _check_signed(claim: NewClaim) -> None:
+    try:
+        verify_envelope(claim.envelope, claim.key)
+        signed = parse_statement(claim.envelope.payload)
+    except (FormatError, VerificationError) as error:
+        raise InvalidEnvelopeError(f"The envelope was refused: {error}.") from error
+    if signed != claim.statement:
+        raise InvalidEnvelopeError("The envelope holds another statement.")
 
 
 def _check_distinct(claims: Sequence[NewClaim]) -> None:

@@ -28,6 +28,7 @@ from ledger.errors import (
     DuplicateClaimError,
     InvalidEnvelopeError,
     LogBusyError,
+    LogDamagedError,
     LogFrozenError,
 )
 from ledger.models import Entry, Log, Payload
@@ -263,6 +264,19 @@ def test_of_many_claims_all_are_taken_or_none(opened: None) -> None:
         assert caught.value.entry_id == first
         ledger.append_many(many(range(2)))
     assert Entry.objects.count() == 3
+
+
+def test_what_the_caller_has_just_checked_is_not_checked_twice_but_a_lie_about_it_is_found(
+    opened: None,
+) -> None:
+    take([replace(one, checked=True) for one in many(range(3))])
+    sequence()
+    assert whole() == 3
+    forged = replace(claim(4, by="mallory").new(), key=claim(1).key, checked=True)
+    take([forged])
+    sequence()
+    with pytest.raises(LogDamagedError, match=r"[Ee]ntry 3"):
+        whole()
 
 
 def test_a_claim_that_stands_twice_in_a_list_is_a_fault_of_the_caller(opened: None) -> None:
