@@ -12,12 +12,13 @@ import ctypes
 import os
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
+
+from assay.told import Told
 
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5.0
@@ -60,7 +61,7 @@ class Supervisor:
 
     logs: Path
     tell: Callable[[str], None]
-    stop: threading.Event = field(default_factory=threading.Event)
+    stop: Told = field(default_factory=Told)
     children: list[Running] = field(default_factory=list)
 
     def start(self, program: Program) -> None:

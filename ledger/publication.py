@@ -48,26 +48,35 @@ def publish(
     return True
 
 
-def shows(storage: LogStorage, newest: Checkpoint) -> bool:
-    """Tell whether readers see `newest`, the newest signed checkpoint, with every line at hand.
+def seen(storage: LogStorage) -> bytes | None:
+    """Return the note that readers see, None when there is none."""
+    try:
+        return storage.get(CHECKPOINT)
+    except AssayError:
+        return None
+
+
+def shows(page: bytes | None, newest: Checkpoint) -> bool:
+    """Tell whether `page`, which readers see, is `newest`, with every line at hand.
+
+    `newest` is the newest signed checkpoint, read after `page` while others write: a checkpoint has
+    its row before it is published.
 
     Raises:
         LogDamagedError: they see what this log signed and the rows do not know: the database was
             restored from a backup.
     """
-    try:
-        page = storage.get(CHECKPOINT)
-    except AssayError:
+    if page is None:
         return False
     if page == full_note(newest):
         return newest.published_at is not None
     try:
-        seen = parse_checkpoint(open_note(page, [VKey.parse(newest.log.vkey)]).text)
+        told = parse_checkpoint(open_note(page, [VKey.parse(newest.log.vkey)]).text)
     except AssayError:
         return False
-    if seen.size > newest.size or (seen.size == newest.size and seen.root != bytes(newest.root)):
+    if told.size > newest.size or (told.size == newest.size and told.root != bytes(newest.root)):
         raise LogDamagedError(
-            f"A checkpoint of {seen.size} entries is published, and the rows know only "
+            f"A checkpoint of {told.size} entries is published, and the rows know only "
             f"{newest.size}: the database is older than the log. Never go on from a backup."
         )
     return False

@@ -61,7 +61,7 @@ from ledger.leadership import DeposedError, begin_term, is_own, own_log
 from ledger.logs import log_of
 from ledger.models import Checkpoint, Cosignature, Entry, Log
 from ledger.policy import WitnessPolicyError, witness_policy
-from ledger.publication import publish, shows
+from ledger.publication import publish, seen, shows
 from ledger.storage import LogStorage, StoreError
 from ledger.witnesses import Asking, Cosigned, Request
 
@@ -357,7 +357,9 @@ class Sequencer:
         now = time.monotonic()
         if grew or now >= self._look_at:
             self._look_at = now + LOOK_S
-            if not shows(self._storage, newest):
+            page = seen(self._storage)
+            newest = self._newest()  # after what is seen: another leader may have gone on
+            if not shows(page, newest):
                 self._publish(newest)
 
     # ---------------------------------------------------------------- rows

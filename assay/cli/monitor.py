@@ -18,10 +18,7 @@ unchecked, and that is said.
 
 from __future__ import annotations
 
-import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -37,6 +34,7 @@ from assay.cli.rounds import Follower, RollbackError, Start, StoppedError, Task
 from assay.cli.settings import monitor_folder
 from assay.cli.source import open_source
 from assay.cli.telling import Voice
+from assay.cli.told import until_told
 from assay.cli.trust import Named, NotPinnedError, load_policy, load_root, origin_of
 from assay.cli.verify import JsonOption, PolicyOption, RootOption
 from assay.digests import is_sha256, sha256_hex
@@ -127,7 +125,7 @@ def monitor(
 ) -> None:
     """Follow a log. Exit code: 0 nothing wrong, 1 the log lied, 2 usage, 3 could not check."""
     output = Output(as_json=as_json)
-    with exit_codes(output), _until_told() as stop:
+    with exit_codes(output), until_told() as stop:
         task = replace(
             _task(url, origin, Named(trusted_root=trusted_root, policy=policy)),
             watch=_watch(key or [], model or [], owner or []),
@@ -207,23 +205,6 @@ def _start(*, from_start: bool, skip_history: bool) -> Start:
     if from_start:
         return Start.BEGINNING
     return Start.PRESENT if skip_history else Start.RESUME
-
-
-@contextmanager
-def _until_told() -> Iterator[threading.Event]:
-    """Yield an event that SIGINT and SIGTERM set; a second signal ends the process at once."""
-    stop = threading.Event()
-
-    def tell(number: int, _: object) -> None:
-        stop.set()
-        signal.signal(number, signal.SIG_DFL)
-
-    before = {number: signal.signal(number, tell) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def go_on(

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from assay.told import Told
+
 
 @contextmanager
-def until_told() -> Iterator[threading.Event]:
+def until_told() -> Iterator[Told]:
     """Yield an event that SIGINT and SIGTERM set; a second signal ends the process at once."""
-    stop = threading.Event()
+    stop = Told()
 
     def tell(number: int, _: object) -> None:
         stop.set()

@@ -20,7 +20,6 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -41,9 +40,11 @@ from cryptography.hazmat.primitives.serialization import (
 
 from assay.checkpoint import parse_checkpoint
 from assay.cli.files import write_file
+from assay.cli.told import until_told
 from assay.digests import sha256_hex
 from assay.errors import AssayError, FormatError, MisuseError, UnavailableError
 from assay.note import COSIGNATURE, ED25519, VKey, open_note, vkey_for
+from assay.told import Told
 from assay.witness import MAX_REQUEST, Answer, WitnessState, add_checkpoint
 
 REFUSED, MISUSE, UNAVAILABLE = 1, 2, 3
@@ -281,6 +282,22 @@ def serve(
         raise typer.Exit(UNAVAILABLE)
 
 
+def _run(server: WitnessServer, told: Told) -> None:
+    """Serve until `told`, or until the server ends by itself."""
+
+    def serve() -> None:
+        try:
+            server.serve_forever(poll_interval=0.2)
+        finally:
+            told.set()
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    told.wait()
+    server.shutdown()
+    thread.join()
+
+
 def _serve(
     key: Ed25519PrivateKey,
     folder: Path,
@@ -294,11 +311,10 @@ def _serve(
         for origin in logs:
             store.load(origin)  # a damaged file is found now, not at the next request
         with WitnessServer(address, name=name, key=key, logs=logs, store=store) as server:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, lambda *_: server.stop())
             bound = server.server_address
-            typer.echo(f"witness {name} listening on http://{bound[0]!s}:{bound[1]}")
-            server.serve_forever(poll_interval=0.2)
+            with until_told() as told:
+                typer.echo(f"witness {name} listening on http://{bound[0]!s}:{bound[1]}")
+                _run(server, told)
             return server.failed
     finally:
         store.close()

@@ -31,7 +31,7 @@ from ledger.errors import LedgerError
 from ledger.leadership import begin_term, tell
 from ledger.logs import current_log, log_of
 from ledger.models import Log
-from ledger.publication import shows
+from ledger.publication import seen, shows
 from ledger.selectors import Witnessing, newest_published, pending, witnessing
 from ledger.services.state import log_state
 from ledger.storage import log_storage
@@ -114,9 +114,11 @@ def ending(origin: str) -> Ending:
         LogBusyError: there is no such log, or it has no checkpoint.
         LogDamagedError: what is published is not what the rows say.
     """
-    # In this order: what is taken in is seen as waiting, what waits is seen in the head.
+    # In this order: what is taken in is seen as waiting, what waits is seen in the head, and what
+    # readers see has its row.
     writing = _writing(origin)
     log = log_of(origin)
+    page = seen(log_storage(log.place))
     waiting = pending(log, COUNTED)
     log.refresh_from_db()
     newest = newest_published(log)
@@ -126,7 +128,7 @@ def ending(origin: str) -> Ending:
         size=log.size,
         root=bytes(log.root),
         covered=newest.size,
-        shown=shows(log_storage(log.place), newest),
+        shown=shows(page, newest),
         witnessing=witnessing(newest),
     )
 

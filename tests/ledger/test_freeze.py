@@ -18,7 +18,8 @@ from ledger import services as ledger
 from ledger.choices import LeaderState
 from ledger.errors import LogFrozenError
 from ledger.leadership import begin_term, tell
-from ledger.models import Entry, Log
+from ledger.models import Checkpoint, Entry, Log
+from ledger.selectors import newest_published
 from ledger.services.freeze import LogSuccessionError, abandon, ending, freeze
 from tests.ledger.builders import append_all, claim, sequence, sequencer, whole
 from tests.ledger.succession import FIRST, NEXT, move
@@ -104,6 +105,23 @@ def test_a_page_that_shows_an_older_tree_is_no_end(opened: None) -> None:
     freeze()
     (settings.LEDGER_DIR / "checkpoint").write_bytes(page)
     assert not ending(FIRST).complete
+
+
+def test_a_log_that_is_published_while_one_looks_is_not_called_damaged(
+    opened: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append_all(range(3))
+    freeze()
+
+    def then_it_grows(log: Log) -> Checkpoint:
+        newest = newest_published(log)
+        sequence()
+        return newest
+
+    monkeypatch.setattr("ledger.services.freeze.newest_published", then_it_grows)
+    assert not ending(FIRST).ended
+    monkeypatch.undo()
+    assert ending(FIRST).complete
 
 
 def test_freezing_again_changes_nothing_but_may_name_the_successor_once(opened: None) -> None:

@@ -211,6 +211,9 @@ SINGLE = (
 
 
 def test_a_page_by_one_filter_is_read_in_the_order_of_an_index(long: None) -> None:
+    with connection.cursor() as cursor:
+        # Asked is whether an index gives the order, not what a short log makes cheapest.
+        cursor.execute("SET LOCAL enable_sort = off")
     for wanted, column in SINGLE:
         for window in ({}, {"before": LONG // 2}, {"after": LONG // 2}):
             plans = Plans()

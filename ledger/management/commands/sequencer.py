@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import Error, connection
 
+from assay.told import Told
 from ledger.choices import LeaderState
 from ledger.errors import LedgerError, LogDamagedError, LogStoppedError
 from ledger.keys import load_log_key
@@ -37,7 +38,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.asking = Asking(settings.WITNESS_INTERVAL_S)
-        stop = threading.Event()
+        stop = Told()
         before = {
             number: signal.signal(number, lambda *_: stop.set())
             for number in (signal.SIGTERM, signal.SIGINT)

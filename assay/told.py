@@ -1,0 +1,56 @@
+"""Being told to end, by a signal too.
+
+`threading.Event` is not for signal handlers: a handler runs in the main thread between two of its
+steps, and when that thread is just inside `wait`, it holds the lock that `set` waits for, for ever.
+Here telling is one write into a pipe, and waiting is polling it: no lock.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+import weakref
+from contextlib import suppress
+
+
+class Told(threading.Event):
+    """An event that a signal handler may set; once told, always told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told = False
+        self._reader, self._writer = os.pipe()
+        os.set_blocking(self._writer, False)
+        weakref.finalize(self, _close, self._reader, self._writer)
+
+    def is_set(self) -> bool:
+        """Say whether it was told."""
+        return self._told
+
+    def set(self) -> None:
+        """Tell it, from a signal handler or any thread."""
+        self._told = True
+        with suppress(BlockingIOError):  # full of earlier calls
+            os.write(self._writer, b"\0")
+
+    def clear(self) -> None:
+        """Refuse: what was told is never taken back.
+
+        Raises:
+            RuntimeError: always.
+        """
+        raise RuntimeError("what was told to end stays told")
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for it, at most `timeout` seconds; return whether it was told."""
+        # Nobody reads the byte: each waiter finds it.
+        poll = select.poll()
+        poll.register(self._reader, select.POLLIN)
+        poll.poll(None if timeout is None else max(0.0, timeout) * 1000)
+        return self._told
+
+
+def _close(*descriptors: int) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
