@@ -1,7 +1,7 @@
 """Request ids, and the short way for addresses that programs speak.
 
-The plain paths (`/v2`, `/log`, `/.well-known/assay`, health) skip sessions, CSRF, messages and
-redirects: their clients send no cookie, and a redirect would lose a POST.
+The plain paths (`/hf`, `/v2`, `/log`, `/.well-known/assay`, health) skip sessions, CSRF, messages
+and redirects: their clients send no cookie, and a redirect would lose a POST.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from django.urls import ResolverMatch, resolve
 
 from config.api import AWAY, describe, json_problem
 
-# Whole words: `/v2ray/` is the page of an owner.
-_PLAIN = re.compile(r"/(?:(?:v2|healthz|readyz)(?:/|$)|(?:log|\.well-known|runtimes|sha256)/)")
+# Whole words: `/v2ray/` is the page of an owner. Below `/v1` hub clients look for telemetry: 404.
+_PLAIN = re.compile(
+    r"/(?:(?:hf|v1|v2|healthz|readyz)(?:/|$)|(?:log|\.well-known|runtimes|sha256)/)"
+)
 _BODILESS = (204, 304)  # their length is not that of what they stand for (RFC 9110, 8.6)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 log = logging.getLogger(__name__)

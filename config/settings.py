@@ -92,6 +92,17 @@ STORAGES: dict[str, dict[str, Any]] = {
 }
 MEDIA_ROOT = DATA / "media"
 
+# ------------------------------------------------------------------ the Hugging Face Hub surface
+
+HUB_CALLS = 10_000  # of one caller in 5 minutes; 0: not counted
+COMMIT_MAX_BYTES = 160 * 2**20
+COMMIT_MAX_LINES = 10_000
+COMMIT_MAX_LINE_BYTES = 16 * 2**20
+LFS_PART_BYTES = 64 * 2**20
+XET_DIR = DATA / "xet"
+XET_MAX_XORB_BYTES = 68 * 2**20
+XET_MAX_SHARD_BYTES = 64 * 2**20
+
 # ------------------------------------------------------------------ inference
 
 INFER_MAX_BYTES = 64 * 2**20

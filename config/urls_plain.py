@@ -16,6 +16,7 @@ handler500 = "config.error_pages.server_error"
 
 urlpatterns = [
     path("v2", include("inference.oip.urls")),
+    path("hf", include("registry.hf.urls")),
     path("log/", include("ledger.urls_log")),
     path(f"{_PINNED}trusted_root.json", wellknown.trusted_root),
     path(f"{_PINNED}signing_config.json", wellknown.signing_config),

@@ -66,3 +66,10 @@ class TokenScope(models.TextChoices):
 
     READ = "read", "read"
     WRITE = "write", "read and write"
+
+
+class RefKind(models.TextChoices):
+    """What a name of a revision is; `main` is a branch without a row."""
+
+    BRANCH = "branch", "branch"
+    TAG = "tag", "tag"

@@ -18,7 +18,9 @@ def may_write(user: Caller, owner: Owner) -> bool:
 
 
 def may_read(user: Caller, model: Model) -> bool:
-    """Tell whether `user` may know of `model`."""
+    """Tell whether `user` may know of `model`; of a deleted one nobody may."""
+    if model.deleted_at is not None:
+        return False
     return model.visibility == Visibility.PUBLIC or may_write(user, model.owner)
 
 
@@ -30,7 +32,8 @@ def need_write(user: Caller, owner: Owner) -> None:
 
 def readable(user: Caller, prefix: str = "") -> Q:
     """Return the condition for models that `user` may know of; `prefix` leads to the model."""
+    there = Q(**{f"{prefix}deleted_at": None})
     public = Q(**{f"{prefix}visibility": Visibility.PUBLIC})
     if user is None or not user.is_authenticated:
-        return public
-    return public | Q(**{f"{prefix}owner__user_id": user.pk})
+        return there & public
+    return there & (public | Q(**{f"{prefix}owner__user_id": user.pk}))

@@ -14,7 +14,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 
 from assay.dsse import PublicKey
-from assay.manifest import Manifest
+from assay.manifest import Manifest, is_ignored
 from ledger import services as ledger
 from registry.choices import ClaimKind, RevisionState, Visibility
 from registry.errors import (
@@ -267,6 +267,12 @@ def resources(revision: Revision) -> list[tuple[str, str]]:
 def manifest_of(revision: Revision) -> Manifest:
     """Return the manifest of `revision`."""
     return Manifest.from_pairs(revision.files.values_list("path", "blob_id"))
+
+
+def subject_digest(revision: Revision) -> str | None:
+    """Return OMS's subject digest of the files; None when there is nothing to sign."""
+    kept = [name for name in revision.files.values_list("path", flat=True) if not is_ignored(name)]
+    return manifest_of(revision).subject_digest if kept else None
 
 
 def facts(revision: Revision) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from uuid import UUID
 from celery import shared_task
 from kombu.exceptions import OperationalError
 
-from registry.services import uploads
+from registry.services import downloads, uploads, xet
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +22,8 @@ def complete_upload(upload_id: str) -> None:
 @shared_task
 def sweep_uploads() -> None:
     """Remove what nobody waits for, and announce again the joins that were lost."""
+    xet.sweep()
+    downloads.sweep()
     for upload_id in uploads.sweep():
         complete_upload.delay(str(upload_id))
 

@@ -57,7 +57,7 @@ def revision(row: Revision) -> dict[str, Any]:
         "message": row.message,
         "created_at": _time(row.created_at),
         "manifest": row.manifest,
-        "subject_digest": selectors.manifest_of(row).subject_digest,
+        "subject_digest": selectors.subject_digest(row),
         "files": [
             {"path": file.path, "sha256": file.blob_id, "size": file.blob.size}
             for file in selectors.files(row)

@@ -20,6 +20,9 @@ class Model(models.Model):
     )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
+    deleted_at = models.DateTimeField(
+        null=True, blank=True, help_text="a tombstone: the name is never given out again"
+    )
 
     class Meta:
         constraints = (models.UniqueConstraint("owner", Lower("name"), name="model_name_unique"),)

@@ -1,9 +1,10 @@
 """Commits: a whole tree of files becomes the next revision of a model.
 
 The order: paths, right to the contents, kinds and card are checked before any row is written; then
-one transaction inserts the revision with its files and moves the model's head by compare-and-swap
-on the parent (THE COMMIT POINT). Whoever loses the race has written nothing. The bytes were durable
-before (`registry.storage`), so a crash at any instruction leaves either the old head or the new.
+one transaction inserts the revision with its files and moves the model's head, or the branch that
+was named, by compare-and-swap on the parent (THE COMMIT POINT). Whoever loses the race has written
+nothing. The bytes were durable before (`registry.storage`), so a crash at any instruction leaves
+either the old head or the new.
 
 The id is the first 40 hex digits of the SHA-256 of the commit's record in RFC 8785 form:
 
@@ -25,7 +26,7 @@ from django.utils import timezone
 from assay.canonical import canonical_json
 from assay.digests import sha256_hex
 from assay.errors import FormatError
-from assay.manifest import Manifest
+from assay.manifest import Manifest, is_ignored
 from assay.statements import timestamp
 from registry import kinds, paths, selectors
 from registry.choices import RevisionState
@@ -35,7 +36,7 @@ from registry.errors import (
     UnknownFileError,
     UnknownRevisionError,
 )
-from registry.models import Blob, Model, Revision, RevisionFile
+from registry.models import Blob, Model, Ref, Revision, RevisionFile
 from registry.rights import need_write
 from registry.services import audit, cards, contents
 from registry.signals import revision_committed
@@ -50,7 +51,7 @@ class Tree:
     """A checked tree: path to blob, sorted by path."""
 
     files: Mapping[str, Blob]
-    manifest: Manifest
+    manifest: str
     card: cards.Card | None
 
 
@@ -61,8 +62,12 @@ def commit(
     files: Sequence[tuple[str, str]],
     parent: str | None,
     message: str = "",
+    branch: Ref | None = None,
+    may_be_empty: bool = False,
 ) -> Revision:
     """Make `files`, the whole tree as (path, hex SHA-256), the next revision after `parent`.
+
+    The revision becomes the model's head, or (`branch`) that of a branch beside it.
 
     A tree equal to the head's makes nothing and returns the head, so that a repeated call is
     harmless.
@@ -72,22 +77,31 @@ def commit(
         RefusedFileError: a path, a kind of file or the card is refused.
         UnknownFileError: content that the caller neither brought nor may read.
         ConflictError: the head is not `parent`; the detail has the head.
+        InvalidInputError: no files, unless the tree `may_be_empty`.
     """
     need_write(user, model.owner)
     if len(message) > MAX_MESSAGE:
         raise InvalidInputError(f"A message has at most {MAX_MESSAGE} characters.", field="message")
     model = Model.objects.select_related("owner", "head").get(pk=model.pk)
-    before = _pairs(model.head)
-    if model.head and sorted(files) == sorted(before.items()) and _follows(model.head, parent):
-        return model.head
+    head = model.head if branch is None else branch.revision
+    before = pairs(head)
+    if head and sorted(files) == sorted(before.items()) and _follows(head, parent):
+        return head
     tree = _check_tree(user, files, before)
-    if parent != model.head_id:
-        raise _conflict(model, parent)
-    return _write(user, model, tree, message.strip() or "Upload files")
+    if not may_be_empty and all(is_ignored(path) for path, _ in files):
+        raise InvalidInputError("A revision has at least one file of a model.", field="files")
+    if parent != _pk(head):
+        raise _conflict(_pk(head), parent)
+    return _write(user, model, tree, message.strip() or "Upload files", head, branch)
 
 
-def _pairs(revision: Revision | None) -> dict[str, str]:
+def pairs(revision: Revision | None) -> dict[str, str]:
+    """Return the tree of a revision as path to hex SHA-256; an empty one for None."""
     return {} if revision is None else dict(revision.files.values_list("path", "blob_id"))
+
+
+def _pk(head: Revision | None) -> str | None:
+    return None if head is None else head.pk
 
 
 def _follows(head: Revision, parent: str | None) -> bool:
@@ -95,10 +109,10 @@ def _follows(head: Revision, parent: str | None) -> bool:
     return parent in (None, head.pk, head.parent_id)
 
 
-def _conflict(model: Model, parent: str | None) -> ConflictError:
+def _conflict(head: str | None, parent: str | None) -> ConflictError:
     return ConflictError(
         "The model has moved on since you looked: its newest revision is another.",
-        head=model.head_id,
+        head=head,
         parent=parent,
     )
 
@@ -109,18 +123,22 @@ def _conflict(model: Model, parent: str | None) -> ConflictError:
 def _check_tree(
     user: AbstractBaseUser, files: Sequence[tuple[str, str]], before: Mapping[str, str]
 ) -> Tree:
-    if not files:
-        raise InvalidInputError("A revision has at least one file.", field="files")
     paths.check_tree(path for path, _ in files)
     blobs = _check_contents(user, files)
     for path, blob in blobs.items():
         if before.get(path) != blob.sha256:  # what the head holds was looked at when it came
             kinds.kind_of(path, contents.read_small(blob.sha256, kinds.HEAD), blob.size)
+    return Tree(files=blobs, manifest=_manifest(files), card=_read_card(blobs.get(paths.CARD)))
+
+
+def _manifest(files: Sequence[tuple[str, str]]) -> str:
+    """Return the manifest's digest; of no files it is that of the empty list, which none signs."""
+    if all(is_ignored(path) for path, _ in files):
+        return sha256_hex(canonical_json([]))
     try:
-        manifest = Manifest.from_pairs(files)
+        return Manifest.from_pairs(files).digest
     except FormatError as error:
         raise InvalidInputError(f"These files make no model: {error}.", field="files") from error
-    return Tree(files=blobs, manifest=manifest, card=_read_card(blobs.get(paths.CARD)))
 
 
 def _check_contents(user: AbstractBaseUser, files: Sequence[tuple[str, str]]) -> dict[str, Blob]:
@@ -171,22 +189,30 @@ def revision_id(commit_record: Mapping[str, Any]) -> str:
     return sha256_hex(canonical_json(commit_record))[:40]
 
 
-def _write(user: AbstractBaseUser, model: Model, tree: Tree, message: str) -> Revision:
+def _write(
+    user: AbstractBaseUser,
+    model: Model,
+    tree: Tree,
+    message: str,
+    head: Revision | None,
+    branch: Ref | None,
+) -> Revision:
     now = timezone.now()
     created_at = now.replace(microsecond=now.microsecond // 1000 * 1000)
     graph = main_graph(tree.files)
     report = _earlier_report(model, tree, graph)
+    parent = _pk(head)
     with transaction.atomic():
         # Two models of one author could get the same record in one millisecond: then wait for none.
-        while Revision.objects.filter(pk=_id(user, model, tree, message, created_at)).exists():
+        while Revision.objects.filter(pk=_id(user, parent, tree, message, created_at)).exists():
             created_at += timedelta(milliseconds=1)
         revision = Revision.objects.create(
-            id=_id(user, model, tree, message, created_at),
+            id=_id(user, parent, tree, message, created_at),
             model=model,
-            parent_id=model.head_id,
+            parent_id=parent,
             author_id=user.pk,
             message=message,
-            manifest=tree.manifest.digest,
+            manifest=tree.manifest,
             graph_path=graph,
             card_metadata=tree.card.metadata if tree.card else {},
             card_body=tree.card.body if tree.card else "",
@@ -197,23 +223,31 @@ def _write(user: AbstractBaseUser, model: Model, tree: Tree, message: str) -> Re
             RevisionFile(revision=revision, path=path, blob=blob)
             for path, blob in tree.files.items()
         )
-        moved = Model.objects.filter(pk=model.pk, head_id=model.head_id).update(
-            head=revision, updated_at=now
-        )
-        if not moved:
-            raise _conflict(Model.objects.get(pk=model.pk), model.head_id)
+        _move(model, head, branch, revision)
         audit.note(user, "revision.commit", model.full_name, revision=revision.pk)
         if revision.state == RevisionState.PENDING:
             revision_committed.send(Revision, revision_id=revision.pk)
     return revision
 
 
+def _move(model: Model, head: Revision | None, branch: Ref | None, revision: Revision) -> None:
+    """Let the name of `head` be that of `revision`; ConflictError when it has moved meanwhile."""
+    known = _pk(head)
+    if branch is None:
+        ours = Model.objects.filter(pk=model.pk, head_id=known)
+        if not ours.update(head=revision, updated_at=timezone.now()):
+            raise _conflict(Model.objects.get(pk=model.pk).head_id, known)
+    elif not Ref.objects.filter(pk=branch.pk, revision_id=known).update(revision=revision):
+        now = Ref.objects.filter(pk=branch.pk).values_list("revision_id", flat=True).first()
+        raise _conflict(now, known)
+
+
 def _id(
-    user: AbstractBaseUser, model: Model, tree: Tree, message: str, created_at: datetime
+    user: AbstractBaseUser, parent: str | None, tree: Tree, message: str, created_at: datetime
 ) -> str:
     return revision_id(
         record(
-            parent=model.head_id,
+            parent=parent,
             author=user.get_username(),
             time=timestamp(created_at),
             message=message,
@@ -265,7 +299,7 @@ def _earlier_report(model: Model, tree: Tree, graph: str) -> dict[str, Any] | No
     ).order_by("-created_at")
     for revision in earlier[:5]:
         external = selectors.facts(revision).get("external", [])
-        held = _pairs(revision)
+        held = pairs(revision)
         if all(name in tree.files and held[name] == tree.files[name].sha256 for name in external):
             report: dict[str, Any] = revision.report
             return _with_other_graphs(report, graph, list(tree.files))
@@ -296,7 +330,7 @@ def record_inspection(revision_id: str, report: Mapping[str, Any]) -> Revision:
             raise UnknownRevisionError("There is no such revision.", revision=revision_id)
         if revision.state != RevisionState.PENDING:
             return revision
-        whole = _with_other_graphs(dict(report), revision.graph_path, list(_pairs(revision)))
+        whole = _with_other_graphs(dict(report), revision.graph_path, list(pairs(revision)))
         revision.report, revision.state = whole, whole["verdict"]
         revision.inspected_at = timezone.now()
         revision.save(update_fields=("report", "state", "inspected_at"))

@@ -119,6 +119,13 @@ def _lock_owner(user: AbstractBaseUser) -> None:
         raise NotAllowedError("This account has no owner name and cannot upload.")
 
 
+def check_room(user: AbstractBaseUser, size: int) -> None:
+    """Raise TooLargeError when `size` bytes more are beyond what the user may store."""
+    with transaction.atomic():
+        _lock_owner(user)
+        _check_quota(user, size)
+
+
 def _check_quota(user: AbstractBaseUser, size: int) -> None:
     held = Holding.objects.filter(user_id=user.pk).aggregate(n=Sum("blob__size"))["n"] or 0
     coming = Upload.objects.filter(user_id=user.pk, state__in=_UNFINISHED)
@@ -180,8 +187,12 @@ def part_size(upload: Upload, number: int) -> int:
     return min(upload.part_size, upload.size - number * upload.part_size)
 
 
-def put_part(upload: Upload, number: int, chunks: Iterable[bytes], sha256: str) -> None:
-    """Take part `number`, whose SHA-256 is to be `sha256` (hex). The same part again is welcome.
+def put_part(
+    upload: Upload, number: int, chunks: Iterable[bytes], sha256: str | None = None
+) -> str:
+    """Take part `number`; return its SHA-256 (hex), which is to be `sha256` where that is given.
+
+    The same part again is welcome. A part without an announced digest is checked with the whole.
 
     Raises:
         ConflictError: the upload takes no parts any more.
@@ -200,15 +211,17 @@ def put_part(upload: Upload, number: int, chunks: Iterable[bytes], sha256: str) 
                 break
             found.update(chunk)
             temporary.file.write(chunk)
-        _check_part(number, size, written, sha256, found.hexdigest())
+        digest = found.hexdigest()
+        _check_part(number, size, written, sha256 or digest, digest)
         temporary.rename(_folder(upload) / str(number))
     try:
         UploadPart.objects.update_or_create(
-            upload=upload, number=number, defaults={"size": size, "sha256": sha256}
+            upload=upload, number=number, defaults={"size": size, "sha256": digest}
         )
     except IntegrityError:  # the upload was discarded while the part came; the sweeper clears up
         raise UnknownUploadError("This upload was discarded.", id=str(upload.pk)) from None
     Upload.objects.filter(pk=upload.pk).update(touched_at=timezone.now())
+    return digest
 
 
 def _check_part(number: int, size: int, written: int, sha256: str, found: str) -> None:

@@ -1,0 +1,106 @@
+"""How stored bytes go out: whole or the one range that was asked for (RFC 9110, section 14).
+
+A publisher's file is a stranger's data: an attachment of no particular type, never sniffed, in a
+sandbox. It is read in pieces, never compressed, and HEAD has every header of GET.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.utils.cache import get_conditional_response
+
+from registry.models import Blob
+from registry.storage import CHUNK, blobs
+
+FOREVER = "public, max-age=31536000, immutable"
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """`count` bytes from `first` on; `partial` when a range was asked for."""
+
+    first: int
+    count: int
+    partial: bool
+
+
+def send(request: HttpRequest, blob: Blob, *, etag: str, disposition: str) -> HttpResponseBase:
+    """Answer `blob`: 200, 206, 304, 416, or 412 for a precondition that does not hold."""
+    unchanged = get_conditional_response(request, etag=etag)
+    if unchanged is not None:
+        return unchanged
+    span = _span(request, blob.size, etag)
+    if span is None:
+        response: HttpResponseBase = HttpResponse(
+            status=416, headers={"Content-Range": f"bytes */{blob.size}"}
+        )
+    else:
+        response = _stream(request, blob, span)
+        response["Content-Disposition"] = disposition
+    response["ETag"] = etag
+    response["Accept-Ranges"] = "bytes"
+    return response
+
+
+def _span(request: HttpRequest, size: int, etag: str) -> Span | None:
+    """Return what to send; None when the range lies outside the file."""
+    whole = Span(first=0, count=size, partial=False)
+    match = _RANGE.fullmatch(request.headers.get("Range", ""))
+    if match is None or match.group() == "bytes=-":
+        return whole
+    if request.headers.get("If-Range", etag) != etag:
+        return whole
+    first, last = match.groups()
+    if not first:
+        count = min(int(last), size)
+        return Span(first=size - count, count=count, partial=True) if count else None
+    if int(first) >= size:
+        return None
+    end = min(int(last), size - 1) if last else size - 1
+    if end < int(first):  # a range that ends before it begins is no range at all
+        return whole
+    return Span(first=int(first), count=end - int(first) + 1, partial=True)
+
+
+def _stream(request: HttpRequest, blob: Blob, span: Span) -> HttpResponseBase:
+    response: HttpResponseBase
+    if request.method == "HEAD":
+        response = HttpResponse()
+    else:
+        # Django calls the `close` of what it streams.
+        part = _Slice(blobs().open(blob.sha256), span.first, span.count)
+        response = StreamingHttpResponse(part)
+    response.status_code = 206 if span.partial else 200
+    if span.partial:
+        last = span.first + span.count - 1
+        response["Content-Range"] = f"bytes {span.first}-{last}/{blob.size}"
+    response["Content-Type"] = "application/octet-stream"
+    response["Content-Length"] = str(span.count)
+    response["X-Content-Type-Options"] = "nosniff"
+    response["Content-Security-Policy"] = "sandbox; default-src 'none'"
+    return response
+
+
+class _Slice:
+    """`count` bytes of `stream`; whoever answers closes it, also when nobody reads."""
+
+    def __init__(self, stream: BinaryIO, first: int, count: int) -> None:
+        stream.seek(first)
+        self.stream = stream
+        self.count = count
+
+    def __iter__(self) -> Iterator[bytes]:
+        while self.count > 0 and (chunk := self.stream.read(min(CHUNK, self.count))):
+            self.count -= len(chunk)
+            yield chunk
+
+    def close(self) -> None:
+        """Close the file."""
+        self.stream.close()

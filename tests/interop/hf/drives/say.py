@@ -1,0 +1,59 @@
+"""What the drives share. They run under a stock client's Python and import nothing of ours."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import struct
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def say(*words: object) -> None:
+    """Print for the test that reads."""
+    sys.stdout.write(" ".join(str(word) for word in words) + "\n")
+
+
+def refused(status: int, call: Callable[..., Any], *args: Any, **named: Any) -> str:
+    """Return the words of the error that `call` must raise."""
+    try:
+        call(*args, **named)
+    except Exception as error:
+        response = getattr(error, "response", None)
+        if response is not None and response.status_code != status:
+            raise
+        return f"{type(error).__name__} {error}"
+    raise SystemExit(f"{call} was not refused")
+
+
+def same(found: object, wanted: object) -> None:
+    """End the drive unless the two are equal."""
+    if found != wanted:
+        raise SystemExit(f"found {found!r}, wanted {wanted!r}")
+
+
+def sha(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def noise(size: int, seed: int) -> bytes:
+    return random.Random(seed).randbytes(size)  # noqa: S311 (test data)
+
+
+def floats(count: int) -> bytes:
+    chance = random.Random(3)  # noqa: S311 (test data)
+    return b"".join(struct.pack("<f", chance.gauss(0, 1)) for _ in range(count))
+
+
+def words(size: int) -> bytes:
+    chance = random.Random(4)  # noqa: S311 (test data)
+    names = ["tensor", "graph", "node", "shape", "ledger", "\n", "weights", "é"]
+    found = " ".join(chance.choice(names) for _ in range(size // 5)).encode()
+    return found[:size]
+
+
+def write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
