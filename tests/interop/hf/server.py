@@ -106,6 +106,15 @@ class Server:
         finally:
             connection.close()
 
+    def peak_mb(self) -> int:
+        """Return the most memory that one web process has had so far, in MB."""
+        assert self.process is not None
+        pid = self.process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        status = [Path(f"/proc/{child}/status").read_text() for child in children]
+        peaks = [int(text.partition("VmHWM:")[2].split()[0]) for text in status]
+        return max(peaks) // 1024
+
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         """End the server and its workers; by SIGKILL as a crash would."""
         if self.process is None:

@@ -81,10 +81,13 @@ def test_files_of_many_kinds_come_back_equal(
 
 
 @pytest.mark.skipif("HF_GIGABYTE" not in os.environ, reason="set HF_GIGABYTE to upload 1 GB")
-def test_a_gigabyte_comes_by_xet(make: Make) -> None:
+def test_a_gigabyte_comes_by_xet(make: Make, server: Server) -> None:
     client = make()
+    client.drive("put", "alice/gigabyte", "first.bin", str(MB), "76")
+    before = server.peak_mb()
     put = ("alice/gigabyte", "w.bin", str(1000 * MB), "77")
     client.drive("put", *put, timeout_s=1800)
+    assert server.peak_mb() - before < 64, "memory stays flat"
     assert "equal" in client.drive("get", *put, timeout_s=1800)
 
 
