@@ -18,7 +18,9 @@ from django.urls import ResolverMatch, resolve
 from config.api import AWAY, describe, json_problem
 
 # Whole words: `/v2ray/` is the page of an owner.
-_PLAIN = re.compile(r"/(?:(?:v2|healthz|readyz)(?:/|$)|(?:log|\.well-known|runtimes|sha256)/)")
+_PLAIN = re.compile(
+    r"/(?:(?:v2|healthz|readyz|metrics)(?:/|$)|(?:log|\.well-known|runtimes|sha256)/)"
+)
 _BODILESS = (204, 304)  # their length is not that of what they stand for (RFC 9110, 8.6)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 log = logging.getLogger(__name__)

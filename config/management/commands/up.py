@@ -108,7 +108,7 @@ class Command(BaseCommand):
             ensure_log()
             runtimes.add(settings.PORTABLE_RUNTIME)
         self.accounts()
-        with self.step("Witness, sequencer, executor, web, worker, beat"):
+        with self.step("Witness, sequencer, executor, auditor, web, worker, beat"):
             self.start_servers(supervisor)
             call_command("register_keys", stdout=io.StringIO())
             call_command("register_executor", stdout=io.StringIO())
