@@ -91,7 +91,8 @@ class Figures:
                     ARCHITECTURES.get(one.model, one.model),
                     *(f"{one.raw_ms:.2f}", f"{one.served_ms:.2f}"),
                     f"{one.served_ms - one.raw_ms:.2f}",
-                    f"{one.served_ms / one.raw_ms - 1:.0%}",
+                    # Beside a run of microseconds a share says nothing.
+                    f"{one.served_ms / one.raw_ms - 1:.0%}" if one.raw_ms >= 1 else "",
                 )
                 for one in self.above
             ],

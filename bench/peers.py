@@ -13,6 +13,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from pathlib import Path
 
 from bench.inference_load import Request
 from bench.inference_models import input_of
+from bench.inference_stack import family
 from bench.site import ROOT, Site, child, wait
 
 HOME = ROOT / "build" / "bench"
@@ -58,14 +60,27 @@ def serving(site: Site, graph: bytes, inputs: Sequence[object]) -> Iterator[dict
             ("LitServe", _litserve, "/predict", "input"),
             ("MLflow", _mlflow, "/invocations", "inputs"),
         ):
-            port = free_port(None)
+            port, left = free_port(None), list[int]()
+            stack.callback(_end, left)
             started = stack.enter_context(
                 child(command(site.data, file, name, port), site.errors, _quiet(site.data))
             )
+            stack.callback(_note, left, started.pid)
             wait(lambda port=port: _listens(port), peer, started, site.log)  # type: ignore[misc]  # a default
             bodies = [json.dumps({field: item}).encode() for item in inputs]
             asked[peer] = Request(port=port, path=path, bodies=bodies)
         yield asked
+
+
+def _note(left: list[int], pid: int) -> None:
+    """Note the processes below a peer: LitServe's workers outlive it when it is ended."""
+    left += family(pid)[1:]
+
+
+def _end(left: Sequence[int]) -> None:
+    for pid in left:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def _litserve(data: Path, file: Path, name: str, port: int) -> list[str]:

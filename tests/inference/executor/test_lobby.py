@@ -10,6 +10,7 @@ from assay.dsse import parse_compact
 from assay.receipt import execution_of
 from assay.statements import parse_statement
 from inference.client import ExecutorError
+from inference.executor.limits import WAITING_PER_SLOT
 from inference.executor.lobby import Lobby, Ticket
 from inference.executor.protocol import Frame, Refusal, connect, send
 from tests.inference.executor.models import Revision, constant, endless, floats, model, node, value
@@ -158,19 +159,20 @@ def test_mallory_floods_and_alice_is_the_next_but_one() -> None:
     def waiting() -> int:
         return client.status().kinds["portable"]["waiting"]
 
-    askers = []
-    for number, party in enumerate(("mallory", "mallory", "mallory", "mallory", "alice")):
-        asker = Asker(running, party, number)
-        askers.append(asker)
+    flood = [Asker(running, "mallory", number) for number in range(WAITING_PER_SLOT)]
+    for number, asker in enumerate(flood):
         asker.start()
-        wait_until(lambda: waiting() == min(len(askers), 4))
-    askers[3].join()  # alice took the place of mallory's newest
+        wait_until(lambda number=number: waiting() == number + 1)
+    alice = Asker(running, "alice", WAITING_PER_SLOT)
+    alice.start()
+    flood[-1].join()  # alice took the place of mallory's newest
+    assert waiting() == WAITING_PER_SLOT
     held.close()  # the endless run is stopped: whoever waits is served now
-    for asker in askers:
+    for asker in (*flood, alice):
         asker.join()
-    assert [asker.code for asker in askers] == ["", "", "", "busy", ""]
-    served = sorted((asker.started, asker.party) for asker in askers if not asker.code)
-    assert [party for _, party in served] == ["mallory", "alice", "mallory", "mallory"]
+    assert [asker.code for asker in flood] == [""] * (WAITING_PER_SLOT - 1) + ["busy"]
+    served = sorted((asker.started, asker.party) for asker in (*flood[:-1], alice))
+    assert [party for _, party in served[:3]] == ["mallory", "alice", "mallory"]
     assert client.status().counters["failures"] == {"busy": 1}
     running.stop()
 

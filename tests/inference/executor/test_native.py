@@ -61,7 +61,7 @@ def asked(
 ) -> tuple[InferRequest, Revision]:
     revision = Revision.of(graph)
     request = revision.request(running.log.checkpoint(), *inputs, deadline_s=deadline_s)
-    return dataclasses.replace(request, kind="native", slot_wait_s=5), revision
+    return dataclasses.replace(request, kind="native", slot_wait_s=20), revision
 
 
 def said(running: Running, envelope: str) -> ExecutionPredicate:
@@ -112,7 +112,7 @@ def test_weights_beside_the_graph_are_found(native: Running, fast: ExecutorClien
     files = {"model.onnx": external(data), "weights.bin": data}
     revision = Revision(files, external=("weights.bin",))
     request = revision.request(native.log.checkpoint(), floats("x", 1))
-    answer = fast.infer(dataclasses.replace(request, kind="native"), revision.read)
+    answer = fast.infer(dataclasses.replace(request, kind="native", slot_wait_s=20), revision.read)
     assert answer.outputs == (floats("y", 42),)
 
 
