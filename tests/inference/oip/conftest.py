@@ -43,7 +43,12 @@ def kserve(site_of_module: World) -> Iterator[KServe]:
 
 
 @pytest.fixture(scope="module")
-def served(site_of_module: World) -> Iterator[World]:
-    """The module's world, served by the real web server as a process of its own."""
+def server_of_module(site_of_module: World) -> Iterator[World]:
     with serve(site_of_module) as port:
         yield replace(site_of_module, port=port)
+
+
+@pytest.fixture
+def served(live: World, server_of_module: World) -> World:
+    """The module's world, served by the real web server as a process of its own."""
+    return server_of_module
