@@ -31,7 +31,7 @@ from assay.canonical import canonical_json
 from assay.dsse import PublicKey
 from assay.errors import UnavailableError
 from assay.statements import Runtime
-from config.api import describe, json_problem
+from config.api import FAULT, describe, json_problem
 from inference.executor.runtime import load_runtime
 from ledger import services as ledger
 from ledger.errors import LedgerError
@@ -63,9 +63,7 @@ def _document(content_type: str, make: Callable[[], bytes]) -> Callable[..., Htt
 
 
 def _problem(error: Exception) -> JsonResponse:
-    problem = describe(error)
-    assert problem is not None  # noqa: S101 (every domain error is described)
-    return json_problem(problem)
+    return json_problem(describe(error) or FAULT)
 
 
 def _keys() -> bytes:
