@@ -101,7 +101,7 @@ class TemporaryFile:
         if mode is not None:
             os.fchmod(self.file.fileno(), mode)
         make_folder(target.parent)
-        os.replace(self.path, target)  # noqa: PTH105 (the system call named in the docstring)
+        self.path.replace(target)
         sync_folder(target.parent)
 
 

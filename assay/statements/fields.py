@@ -14,7 +14,7 @@ import dataclasses
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from assay.canonical import as_object, as_text
 from assay.digests import parse_hex
@@ -52,6 +52,7 @@ class Wire:
     """A value with a JSON object form; the subclasses are frozen dataclasses."""
 
     __slots__ = ()
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
 
     @classmethod
     def from_dict(cls, value: object, path: str = "") -> Self:

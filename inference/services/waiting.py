@@ -109,7 +109,7 @@ def _subscribe(execution_id: uuid.UUID) -> redis.client.PubSub | None:
     client = wakeups.client()
     if client is None:
         return None
-    subscription: redis.client.PubSub = client.pubsub()  # type: ignore[no-untyped-call]
+    subscription: redis.client.PubSub = client.pubsub()  # type: ignore[no-untyped-call]  # redis-py leaves it out
     try:
         subscription.subscribe(_channel(str(execution_id)))
         # The server's own answer: from here on no word is missed.

@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -51,6 +52,11 @@ def visitor() -> Iterator[tuple[socket.socket, socket.socket]]:
     inside.close()
 
 
+def served_over(connection: socket.socket) -> dict[str, Any]:
+    """What gunicorn adds to the environment of a request."""
+    return {"gunicorn.socket": connection}
+
+
 def hang_up_while_it_runs(site: Site, outside: socket.socket) -> threading.Thread:
     client = site.running.client()
 
@@ -77,7 +83,7 @@ def test_a_caller_who_hangs_up_stops_the_run_and_nothing_is_written(
         "/v2/models/alice/endless/infer",
         json.dumps(BODY),
         content_type="application/json",
-        **{"gunicorn.socket": visitor[1]},  # type: ignore[arg-type]
+        **served_over(visitor[1]),
     )
     leaving.join()
     assert (answer.status_code, answer.json()["code"]) == (499, "caller_gone")
@@ -97,7 +103,7 @@ def test_a_caller_with_a_key_who_hangs_up_may_use_it_again(
         json.dumps(BODY),
         content_type="application/json",
         headers={"Idempotency-Key": "once", "Authorization": f"Bearer {token}"},
-        **{"gunicorn.socket": visitor[1]},  # type: ignore[arg-type]
+        **served_over(visitor[1]),
     )
     leaving.join()
     assert answer.status_code == 499
@@ -114,7 +120,7 @@ def test_a_caller_who_sends_more_while_waiting_has_not_hung_up(
         "/v2/models/alice/add/infer",
         json.dumps(BODY),
         content_type="application/json",
-        **{"gunicorn.socket": visitor[1]},  # type: ignore[arg-type]
+        **served_over(visitor[1]),
     )
     assert answer.status_code == 200
 

@@ -19,10 +19,12 @@ from kserve import (  # type: ignore[import-not-found]  # not in the product's e
     InferRequest,
     RESTConfig,
 )
-from kserve.protocol.infer_type import (  # type: ignore[import-not-found]
+from kserve.protocol.infer_type import (  # type: ignore[import-not-found]  # not in the product's environment
     RequestedOutput,
 )
-from kserve.utils.numpy_codec import to_np_dtype  # type: ignore[import-not-found]
+from kserve.utils.numpy_codec import (  # type: ignore[import-not-found]  # not in the product's environment
+    to_np_dtype,
+)
 
 
 def to_input(item: dict[str, Any]) -> Any:
