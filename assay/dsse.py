@@ -120,14 +120,21 @@ class PublicKey:
         self._check(signature, digest, ec.ECDSA(utils.Prehashed(hashes.SHA256())))
 
     def _check(self, signature: bytes, data: bytes, algorithm: ec.ECDSA) -> None:
-        key = serialization.load_der_public_key(self.spki)
-        assert isinstance(key, ec.EllipticCurvePublicKey)  # noqa: S101 (load_public_key saw to it)
+        key = _loaded(self.spki)
         try:
             key.verify(signature, data, algorithm)
         except InvalidSignature:
             raise VerificationError(
                 f"the signature is not one of key {self.fingerprint} over these bytes"
             ) from None
+
+
+@lru_cache(maxsize=1024)
+def _loaded(spki: bytes) -> ec.EllipticCurvePublicKey:
+    """Return the key for checking: few keys sign many claims."""
+    key = serialization.load_der_public_key(spki)
+    assert isinstance(key, ec.EllipticCurvePublicKey)  # noqa: S101 (load_public_key saw to it)
+    return key
 
 
 def load_public_key(data: bytes | str) -> PublicKey:

@@ -14,11 +14,12 @@ import urllib.request
 from http.client import (
     HTTPConnection,
     HTTPException,
+    HTTPMessage,
     HTTPResponse,
     HTTPSConnection,
 )
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 from urllib.parse import quote, urlsplit
 
 from assay.errors import MissingError, MisuseError, UnavailableError
@@ -32,8 +33,14 @@ _SCHEMES = ("http", "https")
 class _SameSchemes(urllib.request.HTTPRedirectHandler):
     """Follow redirects to http and https only; urllib would also take ftp."""
 
-    def redirect_request(  # type: ignore[no-untyped-def]  # the signature is urllib's
-        self, req, fp, code, msg, headers, newurl
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: HTTPMessage,
+        newurl: str,
     ) -> urllib.request.Request | None:
         """Return the next request."""
         check_url(newurl)

@@ -10,6 +10,7 @@ Here four names of Git and the signature file are excused, at top level, and not
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -26,6 +27,7 @@ _STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 _METHODS = ("files", "shards")
 _HASHES = ("sha256", "blake2b", "blake3")
 _GLOB = frozenset("*?[]")
+_UNPRINTABLE = re.compile(r"[\\\x00-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +173,7 @@ def check_path(name: str, path: str = "") -> None:
         raise FormatError("the path is not Unicode text", path) from error
     if length > LIMITS.path:
         raise FormatError(f"the path is longer than {LIMITS.path} bytes", path)
-    if any(char == "\\" or char < " " or "\x7f" <= char < "\xa0" for char in name):
+    if _UNPRINTABLE.search(name):
         raise FormatError("the path holds a backslash or a control character", path)
     segments = name.split("/")
     if len(segments) > LIMITS.path_depth:

@@ -17,6 +17,7 @@ import math
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from assay.canonical import as_list, as_object, as_text, canonical_json, parse_json
@@ -257,10 +258,12 @@ def _mask(plane: bytes, table: bytes) -> int:
     return int.from_bytes(plane.translate(table), "little")
 
 
+@lru_cache(maxsize=256)
 def _all_set(bits: int) -> bytes:
     return bytes(0xFF if value & bits == bits else 0 for value in range(256))
 
 
+@lru_cache(maxsize=256)
 def _any_set(bits: int) -> bytes:
     return bytes(0xFF if value & bits else 0 for value in range(256))
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import threading
 import weakref
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 
 class Told(threading.Event):
@@ -54,3 +56,26 @@ class Told(threading.Event):
 def _close(*descriptors: int) -> None:
     for descriptor in descriptors:
         os.close(descriptor)
+
+
+@contextmanager
+def until_told(*others: signal.Signals, patient: bool = False) -> Iterator[Told]:
+    """Yield an event that SIGINT, SIGTERM and `others` set.
+
+    A second signal ends the process at once, unless it is `patient`: then it changes nothing. What
+    the signals meant before is what they mean after the block.
+    """
+    stop = Told()
+
+    def tell(number: int, _: object) -> None:
+        stop.set()
+        if not patient:
+            signal.signal(number, signal.SIG_DFL)
+
+    numbers = (signal.SIGINT, signal.SIGTERM, *others)
+    before = {number: signal.signal(number, tell) for number in numbers}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -59,7 +59,7 @@ class Site:
         """Run `manage.py sequencer`; yields its process id once it leads."""
         from ledger.services.state import log_state
 
-        with _child([*MANAGE, "sequencer"], self.errors) as process:
+        with child([*MANAGE, "sequencer"], self.errors) as process:
             wait(lambda: log_state().alive, "the sequencer", process, self.log)
             yield process.pid
 
@@ -71,7 +71,7 @@ class Site:
         port = free_port(None)
         quiet = {"DATABASE_POOL": "10"}
         command = [*MANAGE, "serve", "--bind", f"127.0.0.1:{port}"]
-        with _child(command, self.errors, quiet) as process:
+        with child(command, self.errors, quiet) as process:
             wait(answers(port, "/readyz"), "the web tier", process, self.log)
             yield port
 
@@ -99,7 +99,7 @@ def _database(data: Path, errors: IO[bytes]) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         stack.callback(shutil.rmtree, sockets, ignore_errors=True)
         process = stack.enter_context(
-            _child(postgres.command(durable=True), errors, stop=signal.SIGINT)
+            child(postgres.command(durable=True), errors, stop=signal.SIGINT)
         )
         wait(postgres.answers, "PostgreSQL", process, data / ERRORS)
         postgres.create_database()
@@ -122,20 +122,21 @@ def _witness(errors: IO[bytes]) -> Iterator[str]:
     ledger.ensure_log()
     port = stack.free_port(None)
     program = stack.witness(port, ledger.log_vkey())
-    with _child(program.command, errors) as process:
+    with child(program.command, errors) as process:
         wait(program.ready, "the witness", process, Path(errors.name))
         stack.write_policy(port, ledger.log_vkey())
         yield stack.WITNESS_NAME
 
 
 @contextlib.contextmanager
-def _child(
+def child(
     command: list[str],
     errors: IO[bytes],
     changes: dict[str, str] | None = None,
     *,
     stop: signal.Signals = signal.SIGTERM,
 ) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `command` with `changes` to the environment; end it by `stop` after the block."""
     environment = dict(os.environ) | (changes or {})
     process = subprocess.Popen(  # noqa: S603 (our own command)
         command, cwd=ROOT, env=environment, stdout=errors, stderr=errors

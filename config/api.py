@@ -60,6 +60,9 @@ _DRF_CODES = {
 }
 
 
+FAULT = Problem(status=500, code="internal", message="Something broke on our side; it was noted.")
+
+
 def describe(error: Exception) -> Problem | None:
     """Return what to tell about `error`, or None when it is a fault of ours."""
     if isinstance(error, RegistryError):

@@ -13,7 +13,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.template.loader import render_to_string
 
-from config.api import AWAY, Problem, describe, json_problem
+from config.api import AWAY, FAULT, Problem, describe, json_problem
 from config.middleware import is_plain
 
 _WORDS = {
@@ -106,8 +106,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
     """Answer a fault of ours without a word about its insides, and without the database."""
     if wants_page(request):
         return _bare(request, "500.html", 500)
-    message = "Something broke on our side; it was noted."
-    return json_problem(Problem(status=500, code="internal", message=message))
+    return json_problem(FAULT)
 
 
 def _bare(request: HttpRequest, template: str, status: int, **context: object) -> HttpResponse:

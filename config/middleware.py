@@ -11,15 +11,15 @@ import re
 import uuid
 from collections.abc import Callable
 
-from django.http import Http404, HttpRequest, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch, resolve
 
-from config.api import AWAY, describe, json_problem
+from config.api import AWAY, FAULT, describe, json_problem
 
 # Whole words: `/v2ray/` is the page of an owner. Below `/v1` hub clients look for telemetry: 404.
 _PLAIN = re.compile(
-    r"/(?:(?:hf|v1|v2|healthz|readyz)(?:/|$)|(?:log|\.well-known|runtimes|sha256)/)"
+    r"/(?:(?:hf|v1|v2|healthz|readyz|metrics)(?:/|$)|(?:log|\.well-known|runtimes|sha256)/)"
 )
 _BODILESS = (204, 304)  # their length is not that of what they stand for (RFC 9110, 8.6)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -68,9 +68,8 @@ class PlainPathsMiddleware:
             )
         request.resolver_match = match
         response = self._answer(request, match)
-        bodiless = response.streaming or response.status_code in _BODILESS
-        if not bodiless and not response.has_header("Content-Length"):
-            response["Content-Length"] = str(len(response.content))  # type: ignore[attr-defined] # not streaming, so it has content
+        if isinstance(response, HttpResponse) and response.status_code not in _BODILESS:
+            response.headers.setdefault("Content-Length", str(len(response.content)))
         return response
 
     def _answer(self, request: HttpRequest, match: ResolverMatch) -> HttpResponseBase:
@@ -78,7 +77,5 @@ class PlainPathsMiddleware:
             answer: HttpResponseBase = match.func(request, *match.args, **match.kwargs)
         except AWAY as error:
             log.warning("%s was not answered: %s", request.path_info, error)
-            problem = describe(error)
-            assert problem is not None  # noqa: S101 (a database that is away is described)
-            return json_problem(problem)
+            return json_problem(describe(error) or FAULT)
         return answer

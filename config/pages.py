@@ -10,6 +10,7 @@ from django.views.decorators.http import require_GET
 
 from inference import selectors as executions
 from inference.client import ExecutorClient, ExecutorError, ExecutorUnavailable
+from inference.services.replays import standing as replays
 from ledger import services as ledger
 from ledger.choices import LeaderState
 from ledger.errors import LedgerError
@@ -35,7 +36,7 @@ def home(request: HttpRequest) -> HttpResponse:
 @require_GET
 def status(request: HttpRequest) -> HttpResponse:
     """Say which parts answer. This page could be made, so web process and database do."""
-    parts = [("Pages and database", "up", ""), _ledger(), _executor()]
+    parts = [("Pages and database", "up", ""), _ledger(), _executor(), _replays()]
     return render(request, "status.html", {"parts": parts})
 
 
@@ -66,3 +67,16 @@ def _executor() -> Part:
     finally:
         client.close()
     return "Executor", "up", f"{found.free} of {found.slots} slots free"
+
+
+def _replays() -> Part:
+    found = replays.standing()
+    if found.diverged:
+        words = f"{found.diverged} of the auditor's own replays gave another output than was signed"
+        return "Replays", "diverged", f"{words}, the newest of execution {found.newest_diverged}"
+    if found.behind:
+        return "Replays", "behind", f"{found.waiting} wait, some for more than a quarter of an hour"
+    if found.newest_at is None:
+        return "Replays", "up", "nothing was replayed by the auditor yet"
+    age_s = int((timezone.now() - found.newest_at).total_seconds())
+    return "Replays", "up", f"none diverged, {found.waiting} wait; the newest is {age_s} s old"

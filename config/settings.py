@@ -71,9 +71,23 @@ EXECUTOR_SOCKET = Path(env.text("EXECUTOR_SOCKET", str(RUN_DIR / "executor.sock"
 EXECUTOR_KEY = Path(env.text("EXECUTOR_KEY", str(KEYS_DIR / "executor.pem")))
 EXECUTOR_SLOTS = env.integer("EXECUTOR_SLOTS", 2)
 EXECUTOR_NATIVE_SLOTS = env.integer("EXECUTOR_NATIVE_SLOTS", 0)
+METRICS_TOKEN = env.text("METRICS_TOKEN")
 RUNTIMES_DIR = BASE_DIR / "static" / "vendor"
 PORTABLE_RUNTIME = RUNTIMES_DIR / "onnxruntime-web-1.30.0"
 RUNTIMES_KEPT = DATA / "runtimes"
+
+# ------------------------------------------------------------------ the auditor
+
+AUDITOR_KEY = Path(env.text("AUDITOR_KEY", str(KEYS_DIR / "auditor.pem")))
+# One execution in so many is drawn by lot and replayed, at least one in a round; 0: none.
+AUDIT_SAMPLE = env.integer("AUDIT_SAMPLE", 100)
+# A round's lots are drawn by a checkpoint that is witnessed at least so much later.
+AUDIT_INTERVAL_S = env.integer("AUDIT_INTERVAL_S", 60)
+# Whether the auditor runs models in onnxruntime too.
+AUDIT_NATIVE = env.boolean("AUDIT_NATIVE", False)
+
+# For tests alone: where a process of this site shall end (`inference/failpoints.py`).
+FAILPOINT = env.text("ASSAY_FAILPOINT")
 
 # ------------------------------------------------------------------ uploads and blobs
 
@@ -106,9 +120,33 @@ XET_MAX_SHARD_BYTES = 64 * 2**20
 # ------------------------------------------------------------------ inference
 
 INFER_MAX_BYTES = 64 * 2**20
+# How long a process may remember a token, a name, the newest checkpoint, an executor's key.
+INFER_REMEMBER_MS = env.integer("INFER_REMEMBER_MS", 1_000)
+if INFER_REMEMBER_MS > 5_000:
+    raise env.SettingError("INFER_REMEMBER_MS is at most 5000: a deleted token works that long")
 INFER_DEADLINE_S = 50
 INFER_QUEUE_S = 2
 INFER_QUEUED_DEADLINE_S = 15 * 60
+# What one caller may ask for in a minute, and run at the same time (`inference/quota.py`). On a
+# site of this machine alone everybody is its owner.
+_UNLIMITED = 1_000_000
+INFER_RATE = env.integer("INFER_RATE", _UNLIMITED if SITE_IS_LOCAL else 1_200)
+INFER_ANONYMOUS_RATE = env.integer("INFER_ANONYMOUS_RATE", _UNLIMITED if SITE_IS_LOCAL else 60)
+INFER_CONCURRENT = env.integer("INFER_CONCURRENT", _UNLIMITED if SITE_IS_LOCAL else 8)
+# Tensors are dropped so many days after the end of their execution; what was signed stays.
+EXECUTION_KEEP_DAYS = env.integer("EXECUTION_KEEP_DAYS", 90)
+EXECUTION_KEEP_ANONYMOUS_DAYS = env.integer("EXECUTION_KEEP_ANONYMOUS_DAYS", 30)
+# Of a private execution: so many seconds after its caller got the answer.
+EXECUTION_KEEP_PRIVATE_S = env.integer("EXECUTION_KEEP_PRIVATE_S", 3600)
+# Each stream of events holds one thread of its web process.
+EVENT_STREAMS = env.integer("EVENT_STREAMS", 4)
+
+# ------------------------------------------------------------------ webhooks
+
+# Webhooks may go to this machine, over http too: for tests, and for trying them out.
+WEBHOOK_LOOPBACK = env.boolean("WEBHOOK_LOOPBACK", False)
+# Webhooks may go to ports above 1,024 beside 80, 443 and 8443.
+WEBHOOK_HIGH_PORTS = env.boolean("WEBHOOK_HIGH_PORTS", False)
 
 # ------------------------------------------------------------------ Django
 
@@ -209,7 +247,11 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 5
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_DEFAULT_QUEUE = "housekeeping"
-CELERY_TASK_ROUTES = {"inference.tasks.drain": {"queue": "executions"}}
+CELERY_TASK_ROUTES = {
+    "inference.tasks.drain": {"queue": "executions"},
+    "inference.tasks.make_traces": {"queue": "replays"},
+    "inference.tasks.check_determinism": {"queue": "replays"},
+}
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": 120,
     "socket_timeout": 30,
@@ -219,7 +261,14 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 }
 CELERY_BEAT_SCHEDULE = {
     "sweep-executions": {"task": "inference.tasks.sweep", "schedule": 5.0},
+    "drop-expired-tensors": {"task": "inference.tasks.drop_expired", "schedule": 60.0},
+    "warm-after-start": {"task": "inference.tasks.warm_after_start", "schedule": 15.0},
     "inspect-revisions": {"task": "inference.tasks.inspect_pending", "schedule": 5.0},
+    "deliver-webhooks": {"task": "inference.tasks.deliver", "schedule": 5.0},
+    "sweep-deliveries": {"task": "inference.tasks.sweep_deliveries", "schedule": 3600.0},
+    "check-determinism": {"task": "inference.tasks.check_determinism", "schedule": 15.0},
+    "fire-schedules": {"task": "inference.tasks.fire_schedules", "schedule": 5.0},
+    "sweep-traces": {"task": "inference.tasks.sweep_traces", "schedule": 10.0},
     "sweep-staged-payloads": {"task": "ledger.tasks.sweep_staged", "schedule": 3600.0},
     "sweep-uploads": {"task": "registry.tasks.sweep_uploads", "schedule": 600.0},
 }

@@ -17,6 +17,7 @@ from assay.policy import parse_policy
 from config import embedded
 from config.supervise import Program
 from inference.client import ExecutorClient, ExecutorUnavailable
+from inference.services.auditor_key import own_auditors
 from ledger import services as ledger
 from ledger.choices import LeaderState
 from ledger.errors import LedgerError
@@ -133,6 +134,15 @@ def _executor_answers() -> bool:
     return True
 
 
+def _auditor_known() -> bool:
+    """Tell whether the auditor got so far that its key is registered."""
+    try:
+        return bool(own_auditors())
+    except Error:
+        connection.close()
+        return False
+
+
 def _worker_answers() -> bool:
     from config.celery import app  # the worker's broker need not be up when this module loads
 
@@ -168,6 +178,9 @@ def servers() -> list[Program]:
         ),
         Program(
             name="executor", command=_manage("executor"), ready=_executor_answers, environment=shell
+        ),
+        Program(
+            name="auditor", command=_manage("auditor"), ready=_auditor_known, environment=shell
         ),
         Program(
             name="web",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from config import health, wellknown
+from config import health, metrics, wellknown
 
 _PINNED = ".well-known/assay/"
 
@@ -28,4 +28,5 @@ urlpatterns = [
     path("sha256/<str:sha256>", wellknown.blob),
     path("healthz", health.live),
     path("readyz", health.ready),
+    path("metrics", metrics.page),
 ]

@@ -27,7 +27,7 @@ from django.views.decorators.http import require_safe
 from assay.canonical import canonical_json
 from assay.dsse import PublicKey
 from assay.errors import UnavailableError
-from config.api import describe, json_problem
+from config.api import FAULT, describe, json_problem
 from inference import runtimes as installed
 from ledger import services as ledger
 from ledger.errors import LedgerError
@@ -60,9 +60,7 @@ def _document(content_type: str, make: Callable[[], bytes]) -> Callable[..., Htt
 
 
 def _problem(error: Exception) -> JsonResponse:
-    problem = describe(error)
-    assert problem is not None  # noqa: S101 (every domain error is described)
-    return json_problem(problem)
+    return json_problem(describe(error) or FAULT)
 
 
 def _keys() -> bytes:

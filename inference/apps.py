@@ -1,9 +1,14 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from django.apps import AppConfig
+from django.conf import settings
 from django.db import transaction
+from django.db.models.signals import post_save
+
+from inference import failpoints
 
 
 class InferenceConfig(AppConfig):
@@ -12,13 +17,22 @@ class InferenceConfig(AppConfig):
     name = "inference"
 
     def ready(self) -> None:
-        """Hear of new revisions: each is inspected before it can be signed."""
+        """Hear of new revisions, which are inspected, and of new releases, which are warmed up."""
         from registry.signals import revision_committed
 
+        failpoints.arm(settings.FAILPOINT)
         revision_committed.connect(_on_revision, dispatch_uid="inference.inspection")
+        post_save.connect(_on_release, sender="registry.Release", dispatch_uid="inference.warming")
 
 
 def _on_revision(**_: object) -> None:
     from inference.tasks import wake_inspection
 
     transaction.on_commit(partial(wake_inspection))
+
+
+def _on_release(*, instance: Any, created: bool, **_: object) -> None:
+    from inference.tasks import wake_warm_up
+
+    if created:
+        transaction.on_commit(partial(wake_warm_up, instance.revision_id))

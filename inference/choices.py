@@ -29,3 +29,52 @@ class ExecutorKind(models.TextChoices):
 
     PORTABLE = "portable", "portable"
     NATIVE = "native", "native"
+
+
+class DeliveryState(models.TextChoices):
+    """Where a webhook's message stands: it waits for an attempt, or it has ended."""
+
+    WAITING = "waiting", "waiting"
+    DELIVERED = "delivered", "delivered"
+    FAILED = "failed", "failed"
+
+
+class ReplayState(models.TextChoices):
+    """Where a replay stands."""
+
+    REQUESTED = "requested", "requested"
+    RUNNING = "running", "running"
+    DONE = "done", "done"
+
+
+class ReplaySource(models.TextChoices):
+    """Why an execution is replayed: a lot fell on it, somebody asked, or somebody has done it."""
+
+    SAMPLE = "sample", "drawn by lot"
+    REQUEST = "request", "asked for"
+    SUBMITTED = "submitted", "handed in"
+
+
+class Verdict(models.TextChoices):
+    """What a replay says, in the words of its statement."""
+
+    EXACT = "exact", "exact"
+    CLOSE = "close", "close"
+    DIVERGED = "diverged", "diverged"
+    UNRUNNABLE = "unrunnable", "unrunnable"
+
+
+class TraceState(models.TextChoices):
+    """Where a trace stands."""
+
+    QUEUED = "queued", "queued"
+    RUNNING = "running", "running"
+    DONE = "done", "done"
+    FAILED = "failed", "failed"
+
+
+class InputSource(models.TextChoices):
+    """Where the input of a determinism check comes from."""
+
+    DECLARED = "declared", "the example in the card"
+    GENERATED = "generated", "an input generated from the schema"

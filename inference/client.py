@@ -28,7 +28,8 @@ from inference.executor.protocol import (
     is_quiet,
     send,
 )
-from inference.executor.values import Value, parse_tensors, parse_values
+from inference.executor.values import Value, beside, model_key, parse_tensors, parse_values
+from inference.failpoints import reach
 
 _KEPT = 16
 _SLACK_S = 5.0
@@ -65,6 +66,12 @@ class ModelRef:
     graph: str
     external: tuple[str, ...] = ()
 
+    @property
+    def key(self) -> str:
+        """The name under which an executor keeps it warm, or out."""
+        digests = dict(self.resources)
+        return model_key(digests[self.graph], beside(self.graph, self.external, digests))
+
     def header(self) -> dict[str, Any]:
         """Return the fields of a request."""
         return {
@@ -80,6 +87,7 @@ class InferRequest:
 
     `deadline_s` bounds load and run, `slot_wait_s` the wait for a free process before; `runtime`
     is a runtime's digest, None for the executor's default. Private executions get commitments.
+    `party` is who asks: a caller's id or "anonymous"; waiting parties are served in turn.
     """
 
     execution: str
@@ -94,6 +102,7 @@ class InferRequest:
     kind: str = "portable"
     runtime: str | None = None
     private: bool = False
+    party: str = ""
 
     def header(self) -> dict[str, Any]:
         """Return the header of the request."""
@@ -111,6 +120,7 @@ class InferRequest:
             "kind": self.kind,
             "runtime": self.runtime,
             "private": self.private,
+            "party": self.party,
         }
 
 
@@ -143,8 +153,11 @@ class Identity:
 class Status:
     """What an executor says of itself; `jail` are the layers and whether they hold.
 
-    `runtimes` are runtime objects, `processes` have `pid` and `busy`; `kinds` has the `slots` and
-    the `free` ones of each kind.
+    `runtimes` are runtime objects, `processes` have `pid`, `kind`, `busy` and `models`, the keys
+    that they held when they were last idle; `kinds` has the `slots`, the `free` ones and the
+    requests `waiting` of each kind. `quarantined` are the models that are kept out: `key` (see
+    `ModelRef`), `kind`, `reason`, `until` in epoch seconds; `unrunnable` those that did not load
+    when last tried: `key`, `kind`, `reason`. `counters` is what `executor.counters` counts.
     """
 
     runtimes: tuple[dict[str, Any], ...]
@@ -156,6 +169,9 @@ class Status:
     restarts: int
     fingerprint: str
     jail: Mapping[str, bool]
+    quarantined: tuple[dict[str, Any], ...]
+    unrunnable: tuple[dict[str, Any], ...]
+    counters: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +180,15 @@ class Signature:
 
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warmth:
+    """Whether a model is loaded and ran on zeros; if not, the refusal's code and words."""
+
+    runnable: bool
+    code: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,6 +296,9 @@ class ExecutorClient:
             restarts=header["restarts"],
             fingerprint=header["fingerprint"],
             jail=header["jail"],
+            quarantined=tuple(header["quarantined"]),
+            unrunnable=tuple(header["unrunnable"]),
+            counters=header["counters"],
         )
 
     def identity(self) -> Identity:
@@ -294,6 +322,18 @@ class ExecutorClient:
             inputs=parse_values(answer.header.get("inputs"), "inputs"),
             outputs=parse_values(answer.header.get("outputs"), "outputs"),
         )
+
+    def warm(
+        self, target: ModelRef, read_blob: Callable[[str], bytes], *, deadline_s: float = 45.0
+    ) -> Warmth:
+        """Load a model and run it once on zeros, so that its first caller does not wait.
+
+        Raises:
+            ExecutorError, ExecutorUnavailable: try again later.
+        """
+        request = {"op": "warm", **target.header(), "deadline_s": deadline_s, "party": "warm"}
+        answer = self._call(request, read_blob=read_blob, patience_s=deadline_s + _SLACK_S).header
+        return Warmth(runnable=answer["runnable"], code=answer["code"], reason=answer["reason"])
 
     def infer(
         self,
@@ -337,6 +377,13 @@ class ExecutorClient:
             cold=header["cold"],
             salts=salts and (bytes.fromhex(salts["input"]), bytes.fromhex(salts["output"])),
         )
+
+    def trace(
+        self, header: dict[str, Any], parts: Sequence[bytes], read_blob: Callable[[str], bytes]
+    ) -> Frame:
+        """Send a `trace` or `probe` request that another module made, and return the answer."""
+        patience = header["deadline_s"] + 2 * _SLACK_S
+        return self._call(header, parts, read_blob=read_blob, patience_s=patience)
 
     def inspect(
         self,
@@ -408,6 +455,8 @@ def _exchange(
         send(connection, request)
     except ProtocolError as error:
         raise ConnectionEnded(str(error)) from error
+    if request.header["op"] in ("infer", "infer_many"):
+        reach("mid-run")
     stream = Stream(connection)
     if caller is not None:
         stream.caller, stream.deadline = caller, time.monotonic() + patience_s

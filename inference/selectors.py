@@ -11,14 +11,16 @@ from django.db.models import Count, Q, QuerySet
 
 from assay.dsse import PublicKey
 from inference.choices import ExecutionState
-from inference.errors import UnknownExecutionError
+from inference.errors import DroppedError, UnknownExecutionError
 from inference.models import Execution, Tensors
 from registry.choices import KeyRole, KeyState
+from registry.errors import UnknownFileError
 from registry.models import Key
 from registry.rights import Caller, readable
-from registry.storage import blobs
+from registry.storage import Blobs, blobs
 
 PAGE = 50
+NONCE_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,10 +107,30 @@ def _parse(cursor: str) -> uuid.UUID | None:
         return None
 
 
+def is_caller(execution: Execution, user: Caller) -> bool:
+    """Tell whether `user` started `execution`."""
+    return user is not None and user.is_authenticated and execution.caller_id == user.pk
+
+
+def may_see_tensors(execution: Execution, user: Caller) -> bool:
+    """Tell whether the tensors of `execution`, which `user` may know of, are for `user` too.
+
+    Those of a private execution are its caller's alone until they are disclosed.
+    """
+    closed = execution.private and execution.disclosed_at is None
+    return not closed or is_caller(execution, user)
+
+
+def tensor_files() -> Blobs:
+    """Return where large tensor sets lie: apart from the files of models, which never expire."""
+    return blobs("tensors/")
+
+
 def tensor_bytes(row: Tensors) -> bytes:
     """Return the `assay-tensors-v1` bytes of `row`.
 
     Raises:
+        DroppedError: they have been dropped.
         UnknownFileError: they are in the blob storage no more.
     """
     with open_tensors(row) as stream:
@@ -117,9 +139,22 @@ def tensor_bytes(row: Tensors) -> bytes:
 
 def open_tensors(row: Tensors) -> BinaryIO:
     """Return a stream of the `assay-tensors-v1` bytes of `row`; raises as `tensor_bytes`."""
+    if row.dropped_at is not None:
+        raise DroppedError("These tensors are not kept any more.")
+    skip = NONCE_BYTES if row.salted else 0
     if row.inline is not None:
-        return io.BytesIO(bytes(row.inline))
-    return blobs().open(row.sha256)
+        return io.BytesIO(bytes(row.inline)[skip:])
+    stream = _open_blob(row.sha256)
+    stream.seek(skip)
+    return stream
+
+
+def _open_blob(sha256: str) -> BinaryIO:
+    try:
+        return tensor_files().open(sha256)
+    except UnknownFileError:
+        # Sets that were stored before they had a place of their own.
+        return blobs().open(sha256)
 
 
 def executor_keys() -> list[PublicKey]:

@@ -4,34 +4,75 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 from assay.canonical import parse_json
 from assay.dsse import parse_compact
 from assay.errors import AssayError
+from assay.receipt import execution_of
+from assay.statements import parse_statement
 from assay.tensors import DATATYPES, Tensor, decode_tensors
 from inference.errors import BadTensorError
 from inference.models import Execution, Tensors
+from inference.selectors import may_see_tensors, tensor_bytes
 from inference.services.request import Declared
 from inference.services.values import unpack
+from registry.rights import Caller
 
 MAX_BYTES = 32 * 1024
 MAX_EXAMPLE = 4_096
 _PRETTY = json.JSONEncoder(indent=2, ensure_ascii=False)
 
 
-def tensor_view(row: Tensors | None) -> list[dict[str, Any]] | None:
-    """Return the tensors of a small set with their values, None when it is too large to show.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetView:
+    """What a page shows of a tensor set, and of its name: a digest, or a commitment.
 
-    `values` is None for a tensor that has no decimal form (FP16, a NaN).
+    `state` is shown, large, private or dropped; `tensors` are there when it is shown.
     """
-    if row is None or row.inline is None or row.size > MAX_BYTES:
-        return None
-    return outputs_view(decode_tensors(bytes(row.inline)))
+
+    state: str
+    label: str
+    sha256: str
+    salt: str = ""
+    tensors: list[dict[str, Any]] = field(default_factory=list)
+
+
+def set_views(execution: Execution, user: Caller) -> dict[str, SetView]:
+    """Return what `user` is shown of `input` and `output`; `output` only when there is one."""
+    rows = {"input": execution.input, "output": execution.output}
+    signed = _signed_sets(execution)
+    return {
+        which: _set_view(execution, row, signed.get(which, ""), which, user)
+        for which, row in rows.items()
+        if row is not None
+    }
+
+
+def _signed_sets(execution: Execution) -> dict[str, str]:
+    if not execution.receipt:
+        return {}
+    signed = execution_of(parse_statement(parse_compact(execution.receipt).payload))
+    return {"input": signed.input.sha256, "output": signed.output.sha256}
+
+
+def _set_view(execution: Execution, row: Tensors, signed: str, which: str, user: Caller) -> SetView:
+    label = "commitment" if execution.private else "tensor digest"
+    sha256 = signed if execution.private else row.sha256
+    if not may_see_tensors(execution, user):
+        return SetView(state="private", label=label, sha256=sha256)
+    salt = (execution.salts or {}).get(which, "")
+    if execution.dropped_at is not None or row.dropped_at is not None:
+        return SetView(state="dropped", label=label, sha256=sha256, salt=salt)
+    if row.inline is None or row.size > MAX_BYTES:
+        return SetView(state="large", label=label, sha256=sha256, salt=salt)
+    tensors = outputs_view(decode_tensors(tensor_bytes(row)))
+    return SetView(state="shown", label=label, sha256=sha256, salt=salt, tensors=tensors)
 
 
 def outputs_view(tensors: Iterable[Tensor]) -> list[dict[str, Any]]:
-    """Return tensors as `tensor_view` does."""
+    """Return tensors with their values; None for one without a decimal form (FP16, a NaN)."""
     return [_view(tensor) for tensor in tensors]
 
 

@@ -5,21 +5,25 @@ No work lives in the broker. Each task may be lost, doubled or late, and changes
 
 from __future__ import annotations
 
-import logging
-from concurrent.futures import ThreadPoolExecutor
-
 from celery import shared_task
-from django.db import connection
 
-from inference import wakeups
-from inference.client import ExecutorError, ExecutorUnavailable
-from inference.services import inspection, queue
-from inference.services.asking import executor
-from inference.services.work import work
+from inference import outgoing, wakeups
+from inference.failpoints import reach
+from inference.services import (
+    deliveries,
+    determinism,
+    drain as draining,
+    expiry,
+    inspection,
+    queue,
+    schedules,
+    traces,
+    warming,
+)
 
 LANE = "executions"
 INSPECTIONS = "inspections"
-log = logging.getLogger(__name__)
+TRACES = "traces"
 
 
 def wake() -> None:
@@ -32,54 +36,31 @@ def wake_inspection() -> None:
     wakeups.wake(INSPECTIONS, inspect_pending.delay)
 
 
+def wake_warm_up(revision_id: str) -> None:
+    """Say that a revision was released. Never fails."""
+    wakeups.wake(f"warm:{revision_id}", lambda: warm_up.delay(revision_id))
+
+
+def wake_traces() -> None:
+    """Say that a trace is wanted. Never fails."""
+    wakeups.wake(TRACES, make_traces.delay)
+
+
 @shared_task
 def drain() -> int:
-    """Claim what is free and run it, until no row is left; return how many were run."""
+    """Claim what is free and run it, until no row is left; return how many were claimed."""
     wakeups.taken(LANE)
-    done = 0
-    while True:
-        claims = [
-            claim for kind, free in free_slots().items() for claim in queue.claim(free, kind=kind)
-        ]
-        if not claims:
-            return done
-        # Rows may be left: the next worker joins while this one runs.
-        wakeups.wake(LANE, drain.delay)
-        run_all(claims)
-        done += len(claims)
-
-
-def free_slots() -> dict[str, int]:
-    """Return how many slots of each kind queued work may take: half are for synchronous calls."""
-    try:
-        kinds = executor().status().kinds
-    except (ExecutorError, ExecutorUnavailable) as error:
-        log.warning("the queue waits: %s", error)
-        return {}
-    return {kind: min(of["free"], max(1, of["slots"] // 2)) for kind, of in kinds.items()}
-
-
-def run_all(claims: list[queue.Claim]) -> None:
-    """Run `claims` side by side: they were claimed because each has a slot."""
-    if len(claims) == 1:
-        work(claims[0])
-        return
-    with ThreadPoolExecutor(len(claims)) as pool:
-        for future in [pool.submit(_work_in_thread, claim) for claim in claims]:
-            future.result()
-
-
-def _work_in_thread(claim: queue.Claim) -> None:
-    try:
-        work(claim)
-    finally:
-        connection.close()
+    reach("worker-before-claim")
+    # Rows may be left: the next worker joins while this one runs.
+    return draining.drain(more=lambda: wakeups.wake(LANE, drain.delay))
 
 
 @shared_task
 def sweep() -> int:
     """Put right what dead workers left, and say again what was not heard; return what moved."""
+    reach("sweeper-before")
     swept = queue.sweep()
+    reach("sweeper-after")
     if swept.stale or swept.requeued:
         wake()
     return swept.requeued + swept.lost + swept.timed_out + swept.cancelled
@@ -90,3 +71,71 @@ def inspect_pending() -> int:
     """Inspect revisions that wait for it; return how many were."""
     wakeups.taken(INSPECTIONS)
     return inspection.inspect_pending()
+
+
+@shared_task
+def drop_expired() -> int:
+    """Drop tensors whose time is over; return of how many executions."""
+    return expiry.drop()
+
+
+@shared_task
+def deliver() -> int:
+    """Send webhooks' messages that are due; return how many were tried."""
+    wakeups.taken(outgoing.LANE)
+    tried = deliveries.deliver_some()
+    if tried:
+        outgoing.wake()
+    return tried
+
+
+@shared_task
+def sweep_deliveries() -> int:
+    """Delete webhooks' messages that ended long ago; return how many."""
+    return deliveries.sweep()
+
+
+@shared_task
+def fire_schedules() -> int:
+    """Queue what schedules have due; return how many executions that made."""
+    fired = schedules.fire_due()
+    if fired:
+        wake()
+    return fired
+
+
+@shared_task
+def make_traces() -> int:
+    """Make some of the traces that wait; return how many were tried."""
+    wakeups.taken(TRACES)
+    tried = traces.make_some()
+    if tried and traces.waiting():
+        wake_traces()
+    return tried
+
+
+@shared_task
+def sweep_traces() -> int:
+    """End traces that workers lost, forget those of dropped private tensors; return how many."""
+    ended = traces.sweep()
+    if traces.waiting():
+        wake_traces()
+    return ended
+
+
+@shared_task
+def warm_up(revision_id: str) -> bool:
+    """Load a newly released revision and run it once on zeros."""
+    return warming.warm_up(revision_id)
+
+
+@shared_task
+def warm_after_start() -> int:
+    """Warm what was run last when the executor was started anew; return how many are warm."""
+    return warming.warm_after_start()
+
+
+@shared_task
+def check_determinism() -> int:
+    """Try some releases that were not tried: do they give the same bits each time?"""
+    return determinism.check_some()

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from django.urls import path
 
-from inference import views
-from inference.oip import views as oip
+from inference import views, views_replays, views_schedules, views_traces
+from inference.oip.infer import infer_in_session
 
 EXECUTION = "executions/<uuid:execution>"
 MODEL = "models/<str:owner>/<str:name>"
@@ -11,11 +11,16 @@ MODEL = "models/<str:owner>/<str:name>"
 urlpatterns = [
     path("executions/", views.execution_list),
     path(f"{EXECUTION}/", views.execution_page),
+    path(f"{EXECUTION}/replay/", views_replays.ask),
     path(f"{EXECUTION}/receipt", views.receipt),
     path(f"{EXECUTION}/statement", views.statement),
     path(f"{EXECUTION}/output.tensors", views.output_tensors),
     path(f"{EXECUTION}/input.tensors", views.input_tensors),
+    path(f"{EXECUTION}/trace", views_traces.ask_for_trace),
     path(f"{MODEL}/run/", views.run),
-    path(f"{MODEL}/run/<str:version>/infer", oip.infer_in_session),
+    path(f"{MODEL}/run/<str:version>/infer", infer_in_session),
     path(f"{MODEL}/executions/", views.model_executions),
+    path("schedules/", views_schedules.schedule_list),
+    path("schedules/<uuid:schedule>/", views_schedules.schedule_page),
+    path("schedules/<uuid:schedule>/<str:action>/", views_schedules.change),
 ]

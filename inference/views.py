@@ -18,15 +18,25 @@ from django.shortcuts import render
 from django.utils.cache import get_conditional_response, patch_vary_headers
 from django.views.decorators.http import require_http_methods, require_safe
 
+from assay.statements import timestamp
 from inference import selectors, shown as shows
 from inference.choices import TERMINAL
-from inference.errors import BadRequestError, InferenceError, UnknownExecutionError
+from inference.errors import (
+    BadRequestError,
+    DroppedError,
+    InferenceError,
+    PrivateError,
+    UnknownExecutionError,
+)
 from inference.models import Execution, Tensors
 from inference.oip.parse import parse_json
 from inference.oip.views import caller_of
+from inference.services import expiry
 from inference.services.plan import Wishes, find_target, make_plan, signature_of
 from inference.services.request import read_json_tensor
 from inference.services.run import Outcome, infer
+from inference.views_replays import replays_context
+from inference.views_traces import trace_context
 from ledger import services as ledger
 from ledger.errors import LedgerError, NotIncludedError
 from registry.errors import RegistryError
@@ -69,9 +79,11 @@ def execution_page(request: HttpRequest, execution: uuid.UUID) -> HttpResponse:
         "entry_status": ledger.entry_status(row.entry_id) if row.entry_id else None,
         "statement_json": shows.statement_text(row),
         "receipt_url": f"/executions/{row.pk}/receipt",
-        "input_view": shows.tensor_view(row.input),
-        "output_view": shows.tensor_view(row.output),
+        "sets": shows.set_views(row, request.user),
+        "kept_until": expiry.kept_until(row),
         "cli": _lines(row),
+        **replays_context(row, request.user),
+        **trace_context(row, request.user),
     }
     return render(request, "inference/execution.html", context)
 
@@ -138,20 +150,37 @@ def statement(request: HttpRequest, execution: uuid.UUID) -> HttpResponse:
 def output_tensors(request: HttpRequest, execution: uuid.UUID) -> HttpResponseBase:
     """Return `output.tensors`: the bytes that the statement is about."""
     try:
-        row = _succeeded(selectors.find(execution, _reader(request)))
+        reader = _reader(request)
+        row = _succeeded(selectors.find(execution, reader))
+        _check_tensors(row, reader)
+        response = _tensors(request, row.output, "output.tensors")
     except InferenceError as error:
         return _problem(error)
-    return _tensors(request, row.output, "output.tensors")
+    if selectors.is_caller(row, reader):
+        expiry.given(row)
+    return response
 
 
 @require_safe
 def input_tensors(request: HttpRequest, execution: uuid.UUID) -> HttpResponseBase:
     """Return `input.tensors`: the bytes that were run."""
     try:
-        row = selectors.find(execution, _reader(request))
+        reader = _reader(request)
+        row = selectors.find(execution, reader)
+        _check_tensors(row, reader)
+        return _tensors(request, row.input, "input.tensors")
     except InferenceError as error:
         return _problem(error)
-    return _tensors(request, row.input, "input.tensors")
+
+
+def _check_tensors(row: Execution, reader: Caller) -> None:
+    if not selectors.may_see_tensors(row, reader):
+        raise PrivateError("This execution is private: its tensors are its caller's alone.")
+    if row.dropped_at is not None:
+        raise DroppedError(
+            "The tensors of this execution are not kept any more; its receipt and digests stay.",
+            dropped_at=timestamp(row.dropped_at),
+        )
 
 
 def _tensors(request: HttpRequest, row: Tensors | None, name: str) -> HttpResponseBase:

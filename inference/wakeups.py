@@ -22,11 +22,16 @@ _FAULTS = (redis.RedisError, KombuError, OperationalError, OSError)
 log = logging.getLogger(__name__)
 
 
+def client() -> redis.Redis | None:
+    """Return this process's client of the broker when it is a Redis, else None."""
+    return _client(settings.CELERY_BROKER_URL)
+
+
 def wake(lane: str, publish: Callable[[], object]) -> None:
     """Publish a wake-up for `lane` unless one is under way; never fails."""
     try:
-        client = _client(settings.CELERY_BROKER_URL)
-        if client is None or client.set(_key(lane), 1, nx=True, ex=FLAG_S):
+        found = client()
+        if found is None or found.set(_key(lane), 1, nx=True, ex=FLAG_S):
             publish()
     except _FAULTS as error:
         log.warning("no wake-up for %s: %s", lane, error)
@@ -35,9 +40,9 @@ def wake(lane: str, publish: Callable[[], object]) -> None:
 def taken(lane: str) -> None:
     """Delete the flag of `lane`: from now on a new wake-up is published again."""
     try:
-        client = _client(settings.CELERY_BROKER_URL)
-        if client is not None:
-            client.delete(_key(lane))
+        found = client()
+        if found is not None:
+            found.delete(_key(lane))
     except _FAULTS as error:
         log.warning("the flag of %s stays until it is stale: %s", lane, error)
 

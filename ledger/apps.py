@@ -9,4 +9,8 @@ class LedgerConfig(AppConfig):
     name = "ledger"
 
     def ready(self) -> None:
-        from ledger import checks  # noqa: F401 (importing registers them)
+        from django.core.checks import register
+
+        from ledger.checks import check_ledger
+
+        register(check_ledger)

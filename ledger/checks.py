@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning as Hint, register
+from django.core.checks import CheckMessage, Error, Warning as Hint
 from django.http.request import validate_host
 
 from assay.checkpoint import check_origin
@@ -18,7 +18,6 @@ from ledger.storage import parse_location
 _ENDPOINT = re.compile(r"https?://[^/\s]+/?")
 
 
-@register
 def check_ledger(app_configs: Any, **options: Any) -> list[CheckMessage]:
     """Check that the origin is one, that stock clients find it, and that the storage is named."""
     return [*_check_origin(), *_check_storage()]

@@ -21,8 +21,20 @@ SITE_WORDS = frozenset(
     {
         *("about", "accounts", "admin", "api", "assay", "blobs", "buckets", "datasets", "docs"),
         *("executions", "health", "healthz", "hf", "kernels", "keys", "ledger", "lfs", "log"),
-        *("login", "logout", "me", "models", "moderation", "new", "oauth", "orgs", "publish"),
-        *("readyz", "resolve", "runtimes", "search", "settings", "sha256", "signup", "spaces"),
+        *(
+            "login",
+            "logout",
+            "me",
+            "metrics",
+            "models",
+            "moderation",
+            "new",
+            "oauth",
+            "orgs",
+            "publish",
+        ),
+        *("readyz", "resolve", "runtimes", "schedules", "search", "settings", "sha256"),
+        *("signup", "spaces"),
         *("static", "status", "styleguide", "v1", "v2", "verify", "xet"),
         *("favicon.ico", "robots.txt", "sitemap.xml"),
     }

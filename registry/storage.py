@@ -101,7 +101,7 @@ class TemporaryFile:
         if mode is not None:
             os.fchmod(self.file.fileno(), mode)
         make_folder(target.parent)
-        os.replace(self.path, target)  # noqa: PTH105 (the system call named in the docstring)
+        self.path.replace(target)
         sync_folder(target.parent)
 
 
@@ -127,10 +127,14 @@ def _as_chunks(source: Source) -> tuple[Iterable[bytes], int | None]:
 
 
 class Blobs:
-    """The blob storage. `put` is durable when it returns; `open` gives a seekable stream."""
+    """The blob storage. `put` is durable when it returns; `open` gives a seekable stream.
 
-    def __init__(self, storage: Storage) -> None:
+    `place`, such as `tensors/`, leads to blobs that are kept apart from all others.
+    """
+
+    def __init__(self, storage: Storage, place: str = "") -> None:
         self._storage = storage
+        self._place = place
         # Anything but a plain folder decides itself what a finished write is.
         self._folder = Path(storage.location) if isinstance(storage, FileSystemStorage) else None
 
@@ -166,18 +170,18 @@ class Blobs:
             UnknownFileError: there is none.
         """
         try:
-            file = self._storage.open(_path(sha256), "rb")
+            file = self._storage.open(self._place + _path(sha256), "rb")
         except FileNotFoundError:
             raise UnknownFileError("No content has this digest.", sha256=sha256) from None
         return cast(BinaryIO, file)
 
     def exists(self, sha256: str) -> bool:
         """Tell whether the blob is stored."""
-        return self._storage.exists(_path(sha256))
+        return self._storage.exists(self._place + _path(sha256))
 
     def delete(self, sha256: str) -> None:
         """Remove the blob; nothing happens when there is none."""
-        self._storage.delete(_path(sha256))
+        self._storage.delete(self._place + _path(sha256))
 
     def sweep(self) -> int:
         """Remove temporary files that a crash left more than a day ago; return how many."""
@@ -189,7 +193,7 @@ class Blobs:
         return Path(settings.UPLOADS_DIR) / "tmp"
 
     def _publish(self, temporary: TemporaryFile, sha256: str) -> None:
-        name = _path(sha256)
+        name = self._place + _path(sha256)
         if self._folder is not None:
             mode = getattr(self._storage, "file_permissions_mode", None)
             temporary.rename(self._folder / name, mode)
@@ -241,6 +245,6 @@ def _git_state(size: int) -> hashlib._Hash:
     return hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
 
 
-def blobs() -> Blobs:
-    """Return the blob storage that the settings name."""
-    return Blobs(storages["blobs"])
+def blobs(place: str = "") -> Blobs:
+    """Return the blob storage that the settings name, or the part of it that is `place`."""
+    return Blobs(storages["blobs"], place)

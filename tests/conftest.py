@@ -33,6 +33,7 @@ def _folders(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     settings.RUNTIMES_KEPT = tmp_path / "runtimes"
     settings.REGISTRY_KEY = tmp_path / "keys" / "registry.pem"
     settings.EXECUTOR_KEY = tmp_path / "keys" / "executor.pem"
+    settings.AUDITOR_KEY = tmp_path / "keys" / "auditor.pem"
     settings.WITNESS_POLICY = tmp_path / "witness-policy.txt"
     settings.BLOBS_DIR = tmp_path / "blobs"
     settings.UPLOADS_DIR = tmp_path / "uploads"

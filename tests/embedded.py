@@ -25,7 +25,12 @@ _children: list[tuple[subprocess.Popen[bytes], int]] = []
 if SHARED not in os.environ:
     os.environ[SHARED] = tempfile.mkdtemp(prefix="assay-test-")
 DATA = Path(os.environ[SHARED])
-os.environ.update(DATA=str(DATA), DATABASE_POOL="0", DJANGO_SETTINGS_MODULE="config.settings")
+os.environ.update(
+    DATA=str(DATA),
+    DATABASE_POOL="0",
+    DJANGO_SETTINGS_MODULE="config.settings",
+    INFER_REMEMBER_MS="0",  # each test has a world of its own
+)
 
 
 def _start(server: Postgres | Redis, command: list[str], stop: signal.Signals) -> None:

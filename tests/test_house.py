@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+SILENCED = re.compile(r"(?:# noqa|# type: ignore|# pragma|eslint-disable)(?P<how>.*)")
+REASON = re.compile(r"(?:: [A-Z0-9, ]+ \(\S.{5,}\)|\[[a-z-]+\]  # \S.{5,})")
+UNFINISHED = re.compile(r"\b(?:TODO|FIXME|XXX|HACK)\b")
 APPS = {"inference", "ledger", "registry"}
 HOMES = sorted(APPS | {"assay", "bench", "config", "static", "templates", "tests"})
 KINDS = {".css", ".html", ".js", ".mjs", ".py"}
@@ -55,3 +59,24 @@ def test_below_the_edges_nobody_knows_http() -> None:
         if ".".join(name.split(".")[:2]) in HTTP
     ]
     assert leaks == []
+
+
+def test_whatever_is_silenced_has_its_reason_beside_it() -> None:
+    bare = [
+        f"{place}:{number} {line.strip()}"
+        for place, text in sources(KINDS)
+        for number, line in enumerate(text.splitlines(), 1)
+        if place != Path("tests/test_house.py")
+        if (found := SILENCED.search(line)) and not REASON.fullmatch(found["how"])
+    ]
+    assert bare == []
+
+
+def test_nothing_is_put_off_in_a_comment() -> None:
+    left = [
+        f"{place}:{number} {line.strip()}"
+        for place, text in sources(KINDS)
+        for number, line in enumerate(text.splitlines(), 1)
+        if place != Path("tests/test_house.py") and UNFINISHED.search(line)
+    ]
+    assert left == []

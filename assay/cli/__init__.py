@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from assay.cli import fsck, mirror, monitor, replay, trust, verify, witness
+from assay.cli import capsule, compare, fsck, mirror, monitor, replay, trace, trust, verify, witness
 
 app = typer.Typer(
     help="Check the answers of machine-learning models.",
@@ -13,6 +13,9 @@ app = typer.Typer(
 )
 app.command()(verify.verify)
 app.command()(replay.replay)
+app.command()(trace.trace)
+app.command()(compare.compare)
+app.add_typer(capsule.app, name="capsule")
 app.command()(monitor.monitor)
 app.command("split-view")(monitor.split_view)
 app.command()(mirror.mirror)

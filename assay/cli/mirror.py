@@ -27,7 +27,6 @@ from assay.cli.rounds import RollbackError, Task, has_quorum
 from assay.cli.settings import monitor_folder, trust_folder
 from assay.cli.source import CHECKPOINT, open_source
 from assay.cli.telling import Voice
-from assay.cli.told import until_told
 from assay.cli.trust import Named, origin_of
 from assay.cli.verify import PolicyOption, RootOption
 from assay.errors import (
@@ -38,6 +37,7 @@ from assay.errors import (
     VerificationError,
 )
 from assay.limits import LIMITS
+from assay.told import until_told
 
 
 def mirror(

@@ -34,7 +34,6 @@ from assay.cli.rounds import Follower, RollbackError, Start, StoppedError, Task
 from assay.cli.settings import monitor_folder
 from assay.cli.source import open_source
 from assay.cli.telling import Voice
-from assay.cli.told import until_told
 from assay.cli.trust import Named, NotPinnedError, load_policy, load_root, origin_of
 from assay.cli.verify import JsonOption, PolicyOption, RootOption
 from assay.digests import is_sha256, sha256_hex
@@ -53,6 +52,7 @@ from assay.note import VKey
 from assay.policy import TrustedRoot
 from assay.splitview import SplitView, check_split_view, parse_split_view
 from assay.statements.fields import model as check_model
+from assay.told import until_told
 
 UrlArgument = Annotated[
     str, typer.Argument(help="The log: an http(s) URL, or the folder of a copy.")

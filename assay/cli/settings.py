@@ -2,7 +2,7 @@
 
 `ASSAY_TRUST`: the folder with trusted_root.json, policy.txt, keys.json and keys/*.pem, in place of
 `~/.config/assay/<origin>/`. `XDG_CONFIG_HOME`: in place of `~/.config`. `NODE_BINARY`: the Node
-that `assay replay` runs.
+that `assay replay`, `assay trace` and `assay capsule` run.
 """
 
 from __future__ import annotations

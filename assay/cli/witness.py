@@ -40,11 +40,10 @@ from cryptography.hazmat.primitives.serialization import (
 
 from assay.checkpoint import parse_checkpoint
 from assay.cli.files import write_file
-from assay.cli.told import until_told
 from assay.digests import sha256_hex
 from assay.errors import AssayError, FormatError, MisuseError, UnavailableError
 from assay.note import COSIGNATURE, ED25519, VKey, open_note, vkey_for
-from assay.told import Told
+from assay.told import Told, until_told
 from assay.witness import MAX_REQUEST, Answer, WitnessState, add_checkpoint
 
 REFUSED, MISUSE, UNAVAILABLE = 1, 2, 3

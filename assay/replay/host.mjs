@@ -8,7 +8,7 @@
 import { readFileSync, writeSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 
-import { fromTensor, toTensor } from "./tensors.mjs";
+import { fromTensor, NAMES, toTensor } from "./tensors.mjs";
 
 async function run(folder, job, take) {
   const ort = await import(new URL("ort.wasm.min.mjs", folder).href);
@@ -26,8 +26,13 @@ async function run(folder, job, take) {
   for (const input of job.inputs) {
     feeds[input.name] = toTensor(ort, input, take(input.size));
   }
-  const results = await session.run(feeds);
-  return session.outputNames.map((name) => fromTensor(name, results[name]));
+  const names = job.tensorsOnly
+    ? session.outputMetadata
+        .filter(({ isTensor, type }) => isTensor && type in NAMES)
+        .map(({ name }) => name)
+    : session.outputNames;
+  const results = await session.run(feeds, names);
+  return names.map((name) => fromTensor(name, results[name]));
 }
 
 function write(bytes) {

@@ -21,12 +21,16 @@ class Material:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One run: graph, external data by the location the graph names, inputs, runtime options."""
+    """One run: graph, external data by the location the graph names, inputs, runtime options.
+
+    `tensors_only`: outputs that are sequences, or have a datatype without a name, are left out.
+    """
 
     runtime: Runtime
     graph: bytes
     external: Mapping[str, bytes]
     inputs: Sequence[Tensor]
+    tensors_only: bool = False
 
 
 class Fetch(Protocol):

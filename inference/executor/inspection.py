@@ -16,11 +16,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from assay.digests import sha256_hex
-from assay.tensors import DATATYPES, Tensor
 from inference.executor.hosts import (
     Host,
     HostDied,
-    Loaded,
     ModelBytes,
     ModelError,
     printable,
@@ -35,9 +33,8 @@ from inference.executor.protocol import (
     send,
 )
 from inference.executor.spawn import Jail, Spawner
-from inference.executor.values import Value
+from inference.executor.trial import zero_run
 
-_MAX_TRIAL_ELEMENTS = 2**24
 Blobs = Callable[[str], bytes | None]
 Report = dict[str, Any]
 
@@ -142,13 +139,12 @@ class Inspector:
             late = time.monotonic() - begun > self._limits.load_cpu_s * 0.9
             return _finding("load", error, late=late, level="failed")
         result["load_ms"] = round((time.monotonic() - begun) * 1000, 1)
-        inputs = [_zeros(value) for value in loaded.inputs]
-        if not _runnable(loaded) or None in inputs:
-            words = "it has inputs or outputs that the portable runtime cannot take or give"
+        try:
+            zeros, names = zero_run(loaded)
+        except Refusal as error:
+            words = error.message
             return {"code": "run_failed", "place": "trial", "remedy": words, "level": "flag"}
         begun = time.monotonic()
-        names = [value.name for value in loaded.outputs]
-        zeros = [tensor for tensor in inputs if tensor is not None]
         try:
             host.run(model.key, zeros, names, begun + self._limits.trial_s)
         except (ModelError, HostDied) as error:
@@ -216,17 +212,3 @@ def _finding(phase: str, error: ModelError | HostDied, *, late: bool, level: str
     if code.endswith("_memory"):
         words = "it needs more memory than a model may have"
     return {"code": code, "place": "trial", "remedy": words, "level": level}
-
-
-def _zeros(value: Value) -> Tensor | None:
-    """Return an input of zeros, free dimensions 1; None where there is no such tensor."""
-    shape = tuple(1 if size < 0 else size for size in value.shape)
-    count = math.prod(shape)
-    if value.datatype not in DATATYPES or value.datatype == "BF16" or count > _MAX_TRIAL_ELEMENTS:
-        return None
-    size = DATATYPES[value.datatype] or 4  # an empty string is its length, zero
-    return Tensor(name=value.name, datatype=value.datatype, shape=shape, data=bytes(count * size))
-
-
-def _runnable(loaded: Loaded) -> bool:
-    return all(value.datatype in DATATYPES for value in loaded.outputs)

@@ -13,21 +13,28 @@ THREAD_BYTES = 64 * MIB  # what a worker thread costs beside its model
 GRACE_S = 0.5  # between the end of the thread and the end of the process
 BOOT_S = 20.0
 SLOT_WAIT_S = 2.0
-WAITING_PER_SLOT = 4
+WAITING_PER_SLOT = 16
 BACKOFF_S, MAX_BACKOFF_S = 0.1, 30.0
 DEATHS, DEATHS_WINDOW_S = 3, 600.0
+BLAME_S = 5.0  # who gives a model less time may not have it quarantined for being late
+LOOK_S = 0.25  # how often a waiting request looks whether its caller is still there
 RECYCLE_RUNS = 1_000
-RECYCLE_BYTES = 512 * MIB
+RECYCLE_BYTES = 512 * MIB  # beyond what a model takes when it is fresh: it, and its process
+MEASURE_RUNS = 32  # the memory of a process is looked at once in so many runs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What the command line may change: seconds, and bytes of all loaded models together."""
+    """What the command line may change: seconds, bytes of all loaded models of one runtime.
+
+    After `recycle_runs` runs a model is started afresh.
+    """
 
     load_s: float = 40.0
     load_cpu_s: int = 20
     trial_s: float = 20.0
     memory_bytes: int = 2**30
+    recycle_runs: int = RECYCLE_RUNS
 
 
 def pages_for(model_bytes: int) -> int:

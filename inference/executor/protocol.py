@@ -150,7 +150,7 @@ class Stream:
         poller = select.poll()
         poller.register(self.connection, select.POLLIN)
         if self.caller is not None:
-            poller.register(self.caller, select.POLLIN | select.POLLRDHUP)
+            poller.register(self.caller, select.POLLRDHUP)  # what it says meanwhile can wait
         while True:
             left = None if self.deadline is None else self.deadline - time.monotonic()
             if left is not None and left <= 0:

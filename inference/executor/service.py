@@ -4,18 +4,22 @@
     identity  the public key
     register  the statement that registers it
     infer     run a model, hash both tensor sets, sign
+    infer_many    the same for several executions of one model (see `many`)
     load      the same up to the model's signature
+    warm      load a model and run it once on zeros; nothing is signed
+    trace     run a model again, and hash every value (see `trace`)
+    probe     run a model several times in fresh processes, and hash each output (see `probe`)
     inspect   check an ONNX file (see `inspection`)
     blob      a file of a model, for the next request of the same connection
 
-`infer`, `load` and `inspect` answer `{"need": [{"sha256"}]}` when files are missing here.
+`infer`, `load`, `warm` and `inspect` answer `{"need": [{"sha256"}]}` when files are missing here.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from socket import socket
 from typing import Any
 
@@ -23,11 +27,14 @@ from assay.errors import FormatError
 from assay.manifest import Manifest
 from assay.statements import Graph
 from assay.tensors import Tensor, canonical_nan, tensor_digest
+from inference.executor import many
 from inference.executor.blobs import BlobCache, Pinned
+from inference.executor.counters import Counters
 from inference.executor.hosts import Loaded, ModelBytes
 from inference.executor.inspection import Inspector, Need
 from inference.executor.limits import SLOT_WAIT_S
 from inference.executor.pool import Pool, Ran, Task
+from inference.executor.probe import Prober
 from inference.executor.protocol import (
     MAX_BLOB_BYTES,
     MAX_TENSOR_BYTES,
@@ -35,10 +42,21 @@ from inference.executor.protocol import (
     Refusal,
 )
 from inference.executor.signing import Digests, Signer, Subjects, manifest_of, pairs_of
-from inference.executor.values import parse_tensors
+from inference.executor.trace import Tracer
+from inference.executor.trial import zero_run
+from inference.executor.values import beside, model_key, parse_tensors
+from inference.failpoints import reach
 
-TAILS = {"infer": MAX_TENSOR_BYTES, "blob": MAX_BLOB_BYTES, "inspect": MAX_BLOB_BYTES}
+TAILS = {
+    "infer": MAX_TENSOR_BYTES,
+    "infer_many": MAX_TENSOR_BYTES,
+    "blob": MAX_BLOB_BYTES,
+    "inspect": MAX_BLOB_BYTES,
+    "trace": MAX_TENSOR_BYTES,
+    "probe": MAX_TENSOR_BYTES,
+}
 _MAX_RUN_S = 900.0
+_PARTY = 100  # letters of a party's name
 NATIVE_ONLY = "native only: the portable runtime has no such tensors"
 
 
@@ -61,7 +79,7 @@ class Target:
     @property
     def key(self) -> str:
         """The graph's digest and, where there are some, its external files'."""
-        return ":".join([self.graph.sha256, *(f"{path}={sha}" for path, sha in self.external)])
+        return model_key(self.graph.sha256, self.external)
 
 
 class Service:
@@ -74,19 +92,29 @@ class Service:
         inspector: Inspector,
         blobs: BlobCache,
         layers: Mapping[str, bool],
+        counters: Counters,
+        tracer: Tracer,
+        prober: Prober,
     ) -> None:
         self._pools = pools  # by runtime digest; the first is the default
         self._signer = signer
         self._inspector = inspector
         self._layers = layers
+        self._counters = counters
+        self._tracer = tracer
+        self._prober = prober
         self.blobs = blobs
         self._operations: dict[str, Callable[[Frame, Session], Frame]] = {
             "status": self.status,
             "identity": self.identity,
             "register": self.register,
             "infer": self.infer,
+            "infer_many": self.infer_many,
             "load": self.load,
+            "warm": self.warm,
             "inspect": self.inspect,
+            "trace": self.trace,
+            "probe": self.probe,
             "blob": self.blob,
         }
 
@@ -121,12 +149,23 @@ class Service:
             runtimes=[pool.runtime.to_dict() for pool in every],
             slots=sum(pool.slots for pool in pools),
             free=sum(pool.free for pool in pools),
-            kinds={kind: {"slots": total, "free": free} for kind, (total, free) in _by_kind(pools)},
+            kinds=dict(_by_kind(pools)),
             models=sorted({key for pool in pools for key in pool.warm()}),
             processes=[item for pool in pools for item in pool.processes()],
             restarts=sum(pool.restarts for pool in pools),
             fingerprint=self._signer.public.fingerprint,
             jail=dict(self._layers),
+            quarantined=[
+                {**item, "kind": pool.runtime.kind}
+                for pool in pools
+                for item in pool.quarantine.listed(time.time())
+            ],
+            unrunnable=[
+                {**item, "kind": pool.runtime.kind}
+                for pool in pools
+                for item in pool.quarantine.unrunnable()
+            ],
+            counters=self._counters.to_dict(),
         )
 
     def identity(self, request: Frame, session: Session) -> Frame:
@@ -150,13 +189,39 @@ class Service:
         report = self._inspector.inspect(request, session.blobs.get)
         return _ok(**report)
 
+    def trace(self, request: Frame, session: Session) -> Frame:
+        """Run a model again and hash every value of the run (see `trace`)."""
+        pool = self._pool(request.header)
+        task = self._task(pool, request, _target(request), session)
+        return self._tracer.answer(request, pool.program, pool.runtime, task.fetch, task.caller)
+
+    def probe(self, request: Frame, session: Session) -> Frame:
+        """Run a model several times in fresh processes (see `probe`)."""
+        pool = self._pool(request.header)
+        task = self._task(pool, request, _target(request), session)
+        return self._prober.answer(request, pool.program, pool.runtime, task.fetch, task.caller)
+
     def load(self, request: Frame, session: Session) -> Frame:
         """Warm a model up and say what it takes and gives."""
-        loaded = self._pool(request.header).load(self._task(request, _target(request), session))
+        pool = self._pool(request.header)
+        loaded = pool.load(self._task(pool, request, _target(request), session))
         return _ok(
             inputs=[value.to_dict() for value in loaded.inputs],
             outputs=[value.to_dict() for value in loaded.outputs],
         )
+
+    def warm(self, request: Frame, session: Session) -> Frame:
+        """Load a model and run it once on zeros; say whether that went well, and if not, why."""
+        pool = self._pool(request.header)
+        task = self._task(pool, request, _target(request), session)
+        try:
+            ran = pool.run(task, zero_run)
+        except Refusal as refusal:
+            if refusal.retry:
+                raise
+            return _ok(runnable=False, code=refusal.code, reason=refusal.message, run_ms=None)
+        self._counters.add("warmed")
+        return _ok(runnable=True, code="", reason="", run_ms=round(ran.run_ms, 3))
 
     def infer(self, request: Frame, session: Session) -> Frame:
         """Run a model and sign what happened."""
@@ -169,15 +234,20 @@ class Service:
             canonical_nan(tensor)
             for tensor in parse_tensors(header.get("inputs"), request.tail, "inputs")
         ]
+        begun = time.monotonic()
         input_digest = tensor_digest(inputs)
+        hashing = time.monotonic() - begun
 
         def prepare(loaded: Loaded) -> tuple[list[Tensor], list[str]]:
             _check_inputs(loaded, inputs, pool.runtime.kind)
             return inputs, _output_names(loaded, header.get("outputs"))
 
-        ran = pool.run(self._task(request, target, session), prepare)
+        ran = pool.run(self._task(pool, request, target, session), prepare)
+        reach("executor-after-run")
+        begun = time.monotonic()
         outputs = [canonical_nan(tensor) for tensor in ran.outputs]
         digests = Digests.draw(input_digest, tensor_digest(outputs), private=private)
+        self._counters.took("hash", hashing + time.monotonic() - begun)
         subjects = Subjects(
             execution=_text(header, "execution"),
             model=_text(header, "model"),
@@ -185,8 +255,15 @@ class Service:
             manifest=target.manifest.digest,
             graph=target.graph,
         )
+        begun = time.monotonic()
         envelope = self._signer.execution(subjects, digests, ran, pool.runtime, observed)
+        self._counters.took("sign", time.monotonic() - begun)
+        reach("executor-after-signature")
         return _inferred(envelope, digests, outputs, ran)
+
+    def infer_many(self, request: Frame, session: Session) -> Frame:
+        """Do it for several executions of one model, each for itself."""
+        return many.infer_many(request, lambda one: self.infer(one, session), missing=Need)
 
     def _pool(self, header: dict[str, Any]) -> Pool:
         kind, wanted = header.get("kind", "portable"), header.get("runtime")
@@ -195,7 +272,7 @@ class Service:
                 return pool
         raise Refusal("unavailable", f"this executor has no such {str(kind)[:20]} runtime")
 
-    def _task(self, request: Frame, target: Target, session: Session) -> Task:
+    def _task(self, pool: Pool, request: Frame, target: Target, session: Session) -> Task:
         def fetch() -> ModelBytes:
             wanted = [target.graph.sha256, *(sha256 for _, sha256 in target.external)]
             found = {sha256: session.blobs.get(sha256) for sha256 in wanted}
@@ -209,20 +286,30 @@ class Service:
                 external=tuple((path, files[sha256]) for path, sha256 in target.external),
             )
 
+        if not pool.holds(target.key):
+            fetch()  # who has to send files first need not wait for a process twice
         return Task(
             key=target.key,
             fetch=fetch,
             slot_wait_s=_seconds(request.header.get("slot_wait_s", SLOT_WAIT_S)),
             run_s=_seconds(request.header.get("deadline_s")),
             caller=session.connection,
+            party=str(request.header.get("party") or "")[:_PARTY],
         )
 
 
-def _by_kind(pools: Sequence[Pool]) -> Iterator[tuple[str, tuple[int, int]]]:
-    """Yield each kind, and how many slots it has and how many are free."""
+def _by_kind(pools: Sequence[Pool]) -> Iterator[tuple[str, dict[str, int]]]:
+    """Yield each kind: its slots, how many are free, how many requests wait."""
     for kind in sorted({pool.runtime.kind for pool in pools}):
         own = [pool for pool in pools if pool.runtime.kind == kind]
-        yield kind, (sum(pool.slots for pool in own), sum(pool.free for pool in own))
+        yield (
+            kind,
+            {
+                "slots": sum(pool.slots for pool in own),
+                "free": sum(pool.free for pool in own),
+                "waiting": sum(pool.waiting for pool in own),
+            },
+        )
 
 
 def _target(request: Frame) -> Target:
@@ -236,14 +323,13 @@ def _target(request: Frame) -> Target:
     external = header.get("external") or []
     if path not in digests or not isinstance(external, list):
         raise Refusal("bad_input", f"{path[:200]} is no file of the manifest")
-    folder = PurePosixPath(path).parent
-    files = []
-    for name in sorted(map(str, external)):
-        if name not in digests or not PurePosixPath(name).is_relative_to(folder):
-            raise Refusal("bad_input", f"{name[:200]} is no file beside the graph")
-        files.append((str(PurePosixPath(name).relative_to(folder)), digests[name]))
+    try:
+        files = beside(path, external, digests)
+    except (KeyError, ValueError) as error:
+        words = f"of the external files one is no file beside the graph: {error}"
+        raise Refusal("bad_input", words[:300]) from error
     graph = Graph(path=path, sha256=digests[path])
-    return Target(manifest=manifest, graph=graph, external=tuple(files))
+    return Target(manifest=manifest, graph=graph, external=files)
 
 
 def _check_inputs(loaded: Loaded, inputs: list[Tensor], kind: str) -> None:

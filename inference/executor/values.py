@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 from assay.canonical import as_list, as_object, as_text
@@ -47,6 +49,26 @@ def parse_values(value: object, path: str) -> tuple[Value, ...]:
             )
         )
     return tuple(result)
+
+
+def model_key(sha256: str, files: Sequence[tuple[str, str]]) -> str:
+    """Return the name of what gets loaded: the graph's digest, and its external files' if any."""
+    return ":".join([sha256, *(f"{name}={digest}" for name, digest in files)])
+
+
+def beside(
+    graph: str, external: Sequence[str], digests: Mapping[str, str]
+) -> tuple[tuple[str, str], ...]:
+    """Return the external files as the graph names them, with their SHA-256.
+
+    `graph` is the graph's path in its revision, `external` are those of files beside it.
+
+    Raises:
+        KeyError, ValueError: one is no file of the revision, or not beside the graph.
+    """
+    folder = PurePosixPath(graph).parent
+    names = sorted(map(str, external))
+    return tuple((str(PurePosixPath(name).relative_to(folder)), digests[name]) for name in names)
 
 
 def parse_tensors(value: object, tail: bytes, path: str) -> list[Tensor]:

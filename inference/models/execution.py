@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q, Value
+from django.db.models.functions import Coalesce
 
 from inference.choices import TERMINAL, ExecutionState, ExecutorKind
 from inference.ids import uuid7
@@ -18,15 +19,28 @@ INLINE_BYTES = 256 * 1024
 
 
 class Tensors(models.Model):
-    """One `assay-tensors-v1` byte string by its SHA-256; small ones inline, large ones a blob."""
+    """One `assay-tensors-v1` byte string by its SHA-256; small ones inline, large ones a blob.
+
+    `salted`: 32 random bytes stand before them, in what is stored and in what is hashed, so that
+    the set of a private execution shares its address with nothing. `size` counts without them.
+    """
 
     sha256 = models.CharField(primary_key=True, max_length=64)
     size = models.BigIntegerField()
     inline = models.BinaryField(null=True, blank=True)
+    salted = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
+    dropped_at = models.DateTimeField(null=True, blank=True, help_text="the bytes are gone")
 
     class Meta:
         verbose_name_plural = "tensors"
+        indexes = (
+            models.Index(
+                fields=("dropped_at",),
+                condition=Q(dropped_at__isnull=False, inline__isnull=True),
+                name="tensors_to_delete",
+            ),
+        )
 
     def __str__(self) -> str:
         return self.sha256
@@ -75,9 +89,20 @@ class Execution(models.Model):
     cold = models.BooleanField(null=True, blank=True, help_text="the model was loaded for it")
     retry_of = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT)
 
+    hook = models.ForeignKey(  # no index: nothing looks for the executions of a hook
+        "inference.Hook",
+        null=True,
+        blank=True,
+        db_index=False,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="who is told when it ends",
+    )
+
     private = models.BooleanField(default=False, help_text="the statement holds commitments")
     salts = models.JSONField(null=True, blank=True, help_text="hex, while the tensors are kept")
     disclosed_at = models.DateTimeField(null=True, blank=True)
+    keep_s = models.PositiveIntegerField(null=True, blank=True, help_text="asked for, in seconds")
     keep_until = models.DateTimeField(null=True, blank=True, help_text="null: as policy says")
     dropped_at = models.DateTimeField(null=True, blank=True, help_text="the tensors are gone")
 
@@ -107,15 +132,41 @@ class Execution(models.Model):
                 condition=Q(attempts__lte=models.F("max_attempts")),
                 name="execution_attempts_bounded",
             ),
+            models.CheckConstraint(
+                condition=Q(private=False, salts__isnull=True, disclosed_at__isnull=True)
+                | Q(private=True, caller__isnull=False),
+                name="execution_private_has_caller",
+            ),
+            models.CheckConstraint(
+                condition=Q(dropped_at__isnull=True) | Q(finished_at__isnull=False),
+                name="execution_dropped_has_end",
+            ),
             models.UniqueConstraint(
                 fields=("caller", "idempotency_key"), name="execution_idempotency_unique"
             ),
         )
         indexes = (
             models.Index(
-                fields=("priority", "available_at", "id"),
+                F("executor_kind"),
+                Coalesce(F("caller"), Value(0), output_field=models.IntegerField()),
+                *(F("priority"), F("available_at"), F("id")),
                 condition=Q(state=ExecutionState.QUEUED),
-                name="execution_queued",
+                name="execution_turns",
+            ),
+            models.Index(
+                fields=("-finished_at",),
+                condition=Q(error_code="worker_lost"),
+                name="execution_lost",
+            ),
+            models.Index(
+                fields=("keep_until",),
+                condition=Q(dropped_at__isnull=True, keep_until__isnull=False),
+                name="execution_kept_until",
+            ),
+            models.Index(
+                fields=("finished_at",),
+                condition=Q(dropped_at__isnull=True, keep_until__isnull=True),
+                name="execution_kept",
             ),
             models.Index(
                 fields=("lease_until",),

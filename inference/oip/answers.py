@@ -16,6 +16,7 @@ from rest_framework.exceptions import AuthenticationFailed
 
 from assay.errors import AssayError
 from inference.errors import InferenceError
+from inference.executor.protocol import CallerGone
 from ledger.errors import LedgerError
 from registry.errors import RegistryError
 
@@ -39,6 +40,8 @@ def describe(error: Exception) -> JsonResponse:
         case InferenceError():
             retry = error.retry_after_s
             headers = {} if retry is None else {"Retry-After": str(retry)}
+            if error.status == 401:
+                headers["WWW-Authenticate"] = "Bearer"
             return error_response(error.status, error.code, error.message, headers)
         case RegistryError() | LedgerError():
             headers = {"Retry-After": "1"} if error.status == 503 else {}
@@ -52,6 +55,8 @@ def describe(error: Exception) -> JsonResponse:
             log.warning("a /v2 view was not answered: %s", error)
             words = "The database does not answer; try again in a moment."
             return error_response(503, "unavailable", words, {"Retry-After": "5"})
+        case CallerGone():
+            return error_response(499, "caller_gone", "The caller hung up.")  # nobody reads it
     log.error("a /v2 view failed", exc_info=error)
     return error_response(500, "internal", "Something broke on our side; it was noted.")
 

@@ -49,6 +49,7 @@ class Call:
     timeout_s: float | None = None
     priority: int | None = None
     kind: str = ExecutorKind.PORTABLE
+    private: bool = False
 
 
 def parse_call(body: Body, inputs: Sequence[Declared]) -> Call:
@@ -72,7 +73,7 @@ def parse_call(body: Body, inputs: Sequence[Declared]) -> Call:
     _refuse_stateful(parameters)
     outputs, binary = _outputs(value)
     return Call(
-        id=_request_id(value.get("id")),
+        id=_request_id(value.get("id", "")),
         inputs=_inputs(value.get("inputs"), body.tail),
         outputs=outputs,
         binary=binary,
@@ -80,6 +81,7 @@ def parse_call(body: Body, inputs: Sequence[Declared]) -> Call:
         timeout_s=_timeout(parameters),
         priority=_natural(parameters, "priority") or None,
         kind=executor_kind(parameters.get("executor")),
+        private=_flag(parameters, "private", "the request") or False,
     )
 
 
@@ -130,8 +132,6 @@ def _no_constant(text: str) -> Any:
 
 
 def _request_id(value: object) -> str:
-    if value is None:
-        return ""
     if not isinstance(value, str):
         raise BadRequestError("The id is not a string.")
     length = len(value.encode("utf-8"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from django.urls import re_path
 
-from inference.oip import views
+from inference.oip import infer, views
 
 MODEL = r"^/models/(?P<name>[^/]+(?:/[^/]+)?)(?:/versions/(?P<version>[^/]+))?"
 
@@ -19,7 +19,7 @@ urlpatterns = [
     re_path(r"^/models$", views.models),
     re_path(r"^/repository/index$", views.index),
     re_path(r"^/models/stats$", views.not_offered),
-    re_path(rf"{MODEL}/infer$", views.infer),
+    re_path(rf"{MODEL}/infer$", infer.infer),
     re_path(rf"{MODEL}/ready$", views.model_ready),
     re_path(rf"{MODEL}/(?P<what>config|stats|generate|generate_stream)$", views.not_offered),
     re_path(rf"{MODEL}/trace/setting$", views.not_offered),

@@ -1,25 +1,20 @@
-"""The addresses below `/v2`: the Open Inference Protocol, REST, with Triton's binary extension."""
+"""The addresses below `/v2` but `infer`: health, metadata, and what is not offered."""
 
 from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version as package_version
-from typing import Any
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from rest_framework.request import Request
 
+from inference import quarantine, runtimes
 from inference.client import ExecutorError, ExecutorUnavailable
-from inference.errors import ExecutorAwayError, InferenceError, NotOfferedError
-from inference.oip.answers import describe, endpoint, error_response
-from inference.oip.body import read_body
-from inference.oip.parse import Call, parse_call
-from inference.oip.render import render_outputs, respond
+from inference.errors import ExecutorAwayError, NotOfferedError, NotRunnableError
+from inference.oip.answers import endpoint, error_response
 from inference.services.asking import executor
-from inference.services.plan import Target, Wishes, find_target, make_plan
-from inference.services.run import Outcome, infer as run_now
+from inference.services.plan import find_target
 from registry.api.auth import TokenAuthentication
-from registry.errors import NotReleasedError
+from registry.errors import NoGraphError, NotReleasedError
 from registry.models import Model
 from registry.rights import Caller
 from registry.selectors import released_models, releases
@@ -107,7 +102,7 @@ def metadata(request: HttpRequest, name: str, version: str | None = None) -> Htt
             "properties": {
                 "revision": target.revision.pk,
                 "manifest": target.revision.manifest,
-                "runtime": str(settings.PORTABLE_RUNTIME.name),
+                "runtime": runtimes.current().runtime.digest,
             },
         }
     )
@@ -116,76 +111,16 @@ def metadata(request: HttpRequest, name: str, version: str | None = None) -> Htt
 @endpoint("GET")
 def model_ready(request: HttpRequest, name: str, version: str | None = None) -> HttpResponse:
     """Answer 200 when a model can be run, 404 when it is unknown, 503 when it cannot be run."""
+    retry = {"Retry-After": str(NotRunnableError.retry_after_s)}
     try:
-        find_target(name, version, caller_of(request))
-    except NotReleasedError as error:
-        return error_response(503, error.code, error.message)
+        target = find_target(name, version, caller_of(request))
+    except (NotReleasedError, NoGraphError) as error:
+        return error_response(503, error.code, error.message, retry)
     _need_executor()
+    notice = quarantine.notice_of(target.signature.ref)
+    if notice is not None:
+        return error_response(503, NotRunnableError.code, notice.reason, retry)
     return JsonResponse({"name": name, "ready": True})
-
-
-@endpoint("POST")
-def infer(request: HttpRequest, name: str, version: str | None = None) -> HttpResponse:
-    """Run a model; the answer is durable, and carries its signed statement."""
-    return _infer(request, caller_of(request), name, version)
-
-
-@endpoint("POST")
-def infer_in_session(request: HttpRequest, owner: str, name: str, version: str) -> HttpResponse:
-    """Do the same for the page, whose session says who asks.
-
-    It lies outside `/v2`, because a session needs Django's CSRF check, which stock clients of the
-    protocol could not pass.
-    """
-    return _infer(request, request.user, f"{owner}/{name}", version)
-
-
-def _infer(request: HttpRequest, user: Caller, name: str, version: str | None) -> HttpResponse:
-    target = find_target(name, version, user)
-    call = parse_call(read_body(request), target.signature.inputs)
-    wishes = Wishes(
-        outputs=call.outputs,
-        timeout_s=call.timeout_s,
-        priority=call.priority,
-        idempotency_key=request.headers.get("Idempotency-Key"),
-        kind=call.kind,
-    )
-    plan = make_plan(target, call.inputs, wishes, user, limit_s=float(settings.INFER_DEADLINE_S))
-    outcome = run_now(plan)
-    return _answer(request, call, target, name, outcome)
-
-
-def _answer(
-    request: HttpRequest, call: Call, target: Target, name: str, outcome: Outcome
-) -> HttpResponse:
-    execution = outcome.execution
-    address = f"/executions/{execution.pk}/receipt"
-    head: dict[str, Any] = {
-        "model_name": name,
-        "model_version": target.version,
-        "id": call.id,
-        "parameters": {
-            "receipt": execution.receipt,
-            "execution_id": str(execution.pk),
-            "receipt_url": f"{settings.SITE_URL}{address}",
-            "executor": execution.executor,
-        },
-    }
-    try:
-        body, json_length = render_outputs(
-            head, outcome.outputs, binary=call.binary, default=call.binary_default
-        )
-    except InferenceError as error:
-        # It ran and is in the ledger; only this form cannot carry it.
-        return _with_links(describe(error), str(execution.pk), address)
-    response = respond(body, json_length, request.headers.get("Accept-Encoding", ""))
-    return _with_links(response, str(execution.pk), address)
-
-
-def _with_links(response: HttpResponse, execution: str, address: str) -> HttpResponse:
-    response["Assay-Execution"] = execution
-    response["Link"] = f'<{address}>; rel="receipt"'
-    return response
 
 
 @endpoint("GET", "POST")

@@ -1,48 +1,46 @@
-"""The one transaction that makes an outcome visible, and the fence around it.
+"""What ends an execution, and the fence around it.
 
 Order of writes: blobs of large tensors (before; harmless alone), then in one transaction the rows
-of the tensors, the pending ledger entry and the execution. The commit is the commit point: before
-it nothing is visible and the statement is never shown; after it the answer is durable.
+of the tensors, the pending ledger entry and the execution (`outcomes`; `finisher` shares that
+transaction among what ends at the same time). The commit is the commit point: before it nothing is
+visible and the statement is never shown; after it the answer is durable.
 
 The fence is the UPDATE `WHERE id AND lease AND state = running`. Not exactly one row: another lease
-owns the outcome, and everything is rolled back, the ledger entry with it. `lease` stays in the row,
-so who got no answer to its COMMIT reads the row again: succeeded under my lease means I won.
+owns the outcome, and nothing of this one is written, no ledger entry either. `lease` stays in the
+row, so who got no answer to its COMMIT reads the row again: succeeded under my lease means I won.
 """
 
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import transaction
 from django.db.models import F, Value
 from django.db.models.functions import Least, Now
 from django.utils import timezone
 
-from assay.dsse import compact
 from inference.choices import ExecutionState
 from inference.models import Execution
-from inference.services.statement import Signed
+from inference.services.finisher import finisher
+from inference.services.outbox import ended
+from inference.services.outcomes import Ending, LeaseLostError, Success
 from inference.services.tensors import Stored, save
-from ledger.services import append
+from inference.services.waiting import announce
 
 MAX_BACK_OFF_S = 60
 _ERROR_CODE, _ERROR_TEXT = 32, 2_000
-
-
-class LeaseLostError(Exception):
-    """Another lease owns the outcome; what this one did is rolled back."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Success:
-    """A run whose statement holds: its output, ready to be written, and what is told of it."""
-
-    output: Stored
-    signed: Signed
-    run_ms: float
+__all__ = [
+    "MAX_BACK_OFF_S",
+    "LeaseLostError",
+    "Success",
+    "fail",
+    "finish",
+    "give_back",
+    "insert_failed",
+    "insert_succeeded",
+]
 
 
 def insert_succeeded(execution: Execution, input_set: Stored, success: Success) -> None:
@@ -51,14 +49,7 @@ def insert_succeeded(execution: Execution, input_set: Stored, success: Success) 
     Raises:
         LedgerError: the log takes no entry; nothing is written.
     """
-    with transaction.atomic():
-        save(input_set, success.output)
-        for name, value in _outcome(success, execution.model_name).items():
-            setattr(execution, name, value)
-        execution.state = ExecutionState.SUCCEEDED
-        execution.finished_at = timezone.now()
-        execution.attempts = 1
-        execution.save(force_insert=True)
+    finisher.write(Ending(execution=execution, success=success, input_set=input_set))
 
 
 def finish(execution: Execution, lease: uuid.UUID, success: Success) -> None:
@@ -68,38 +59,7 @@ def finish(execution: Execution, lease: uuid.UUID, success: Success) -> None:
         LeaseLostError: another lease owns the outcome.
         LedgerError: the log takes no entry; nothing is written.
     """
-    try:
-        with transaction.atomic():
-            save(success.output)
-            _end(
-                execution,
-                lease,
-                state=ExecutionState.SUCCEEDED,
-                **_outcome(success, execution.model_name),
-            )
-    except (OperationalError, InterfaceError):
-        if connection.in_atomic_block or not _won(execution, lease):
-            raise
-
-
-def _won(execution: Execution, lease: uuid.UUID) -> bool:
-    """Tell whether the row says that this lease wrote the outcome."""
-    mine = Execution.objects.filter(pk=execution.pk, lease=lease)
-    return mine.filter(state=ExecutionState.SUCCEEDED).exists()
-
-
-def _outcome(success: Success, model: str) -> dict[str, Any]:
-    """Append the pending ledger entry and return the columns of the outcome."""
-    signed = success.signed
-    entry_id = append(signed.envelope, signed.key, signed.statement, model=model)
-    return {
-        "output_id": success.output.sha256,
-        "entry_id": entry_id,
-        "executor": signed.key.fingerprint,
-        "receipt": compact(signed.envelope),
-        "runtime": signed.predicate.runtime.to_dict(),
-        "run_ms": success.run_ms,
-    }
+    finisher.write(Ending(execution=execution, success=success, lease=lease))
 
 
 def insert_failed(
@@ -113,6 +73,7 @@ def insert_failed(
         execution.finished_at = timezone.now()
         execution.attempts = 1
         execution.save(force_insert=True)
+        ended([execution])
 
 
 def _kept(message: str) -> str:
@@ -167,5 +128,8 @@ def give_back(execution: Execution, lease: uuid.UUID, *, untouched: bool) -> Non
 
 def _end(execution: Execution, lease: uuid.UUID, **columns: Any) -> None:
     mine = Execution.objects.filter(pk=execution.pk, lease=lease, state=ExecutionState.RUNNING)
-    if mine.update(lease_until=None, finished_at=Now(), **columns) != 1:
-        raise LeaseLostError(str(execution.pk))
+    with transaction.atomic():
+        if mine.update(lease_until=None, finished_at=Now(), **columns) != 1:
+            raise LeaseLostError(str(execution.pk))
+        ended([execution])
+        announce([execution.pk])

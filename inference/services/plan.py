@@ -10,15 +10,24 @@ from typing import Any
 
 from django.conf import settings
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 
 from assay.canonical import canonical_json
 from assay.digests import sha256_hex
 from assay.tensors import Tensor, encode_tensors
 from inference.choices import ExecutionState, ExecutorKind
 from inference.client import ModelRef
-from inference.errors import BadRequestError, NotOfferedError, NotRunnableError
+from inference.errors import (
+    AccountNeededError,
+    BadRequestError,
+    NotOfferedError,
+    NotRunnableError,
+)
 from inference.models import Execution
+from inference.services import expiry
+from inference.services.hooks import find_hook
 from inference.services.request import Declared, Given, check_inputs, check_outputs, declared
+from inference.services.tensors import new_nonce
 from registry.models import Model, Revision
 from registry.rights import Caller
 from registry.selectors import facts, find_model, resolve, resources
@@ -50,23 +59,33 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wishes:
-    """What the caller may choose beside the tensors; times in seconds, None for the default."""
+    """What the caller may choose beside the tensors; times in seconds, None for the default.
+
+    `keep_s` counts from the end of the execution. `hook` is the id of one of the caller's webhooks.
+    """
 
     outputs: tuple[str, ...] | None = None
     timeout_s: float | None = None
     priority: int | None = None
     idempotency_key: str | None = None
     kind: str = ExecutorKind.PORTABLE
+    private: bool = False
+    keep_s: int | None = None
+    hook: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A checked request: an execution row and its `input.tensors`, neither of them written yet."""
+    """A checked request: an execution row and its `input.tensors`, neither of them written yet.
+
+    A private one's `nonce` stands before `data` in what is stored.
+    """
 
     execution: Execution
     inputs: tuple[Tensor, ...]
     data: bytes
     target: Target
+    nonce: bytes = b""
 
 
 def executor_kind(value: object) -> str:
@@ -135,6 +154,8 @@ def make_plan(
 
     Raises:
         BadTensorError, BadRequestError, NotOfferedError: what is wrong with the request.
+        UnknownWebhookError: the caller has no such webhook.
+        AccountNeededError: only somebody who is signed in runs in private.
     """
     signature = target.signature
     if wishes.kind == ExecutorKind.NATIVE and not settings.EXECUTOR_NATIVE_SLOTS:
@@ -142,9 +163,11 @@ def make_plan(
     inputs = tuple(check_inputs(signature.inputs, given, wishes.kind))
     check_outputs(signature.outputs, wishes.outputs, wishes.kind)
     caller = user if user is not None and user.is_authenticated else None
-    if wishes.idempotency_key is not None and not 0 < len(wishes.idempotency_key) <= MAX_KEY:
-        raise BadRequestError(f"An Idempotency-Key has 1 to {MAX_KEY} characters.")
+    _check_key(wishes.idempotency_key)
+    if wishes.private and caller is None:
+        raise AccountNeededError("A private execution belongs to an account: sign in for it.")
     data = encode_tensors(inputs)
+    nonce = new_nonce() if wishes.private else b""
     seconds = min(wishes.timeout_s or limit_s, limit_s)
     now = timezone.now()
     execution = Execution(
@@ -161,22 +184,73 @@ def make_plan(
         graph_path=target.revision.graph_path,
         executor_kind=wishes.kind,
         requested_outputs=None if wishes.outputs is None else list(wishes.outputs),
-        input_id=sha256_hex(data),
+        input_id=sha256_hex(nonce + data),
+        private=wishes.private,
+        hook=None if wishes.hook is None else find_hook(wishes.hook, user),
     )
-    execution.request_digest = _request_digest(execution)
-    return Plan(execution=execution, inputs=inputs, data=data, target=target)
+    expiry.keep(execution, wishes.keep_s)
+    digest = sha256_hex(data) if nonce else execution.input_id
+    execution.request_digest = request_digest(execution, digest)
+    return Plan(execution=execution, inputs=inputs, data=data, target=target, nonce=nonce)
 
 
-def _request_digest(execution: Execution) -> str:
-    """Return the digest over what makes two requests the same (for an Idempotency-Key)."""
+def plan_again(
+    earlier: Execution, target: Target, inputs: Sequence[Tensor], *, key: str | None
+) -> Plan:
+    """Return the plan of a new execution that asks for what `earlier` asked for.
+
+    Raises:
+        BadRequestError: the key is none.
+    """
+    _check_key(key)
+    data = encode_tensors(inputs)
+    nonce = new_nonce() if earlier.private else b""
+    now = timezone.now()
+    execution = Execution(
+        caller_id=earlier.caller_id,
+        idempotency_key=key,
+        state=ExecutionState.QUEUED,
+        priority=earlier.priority,
+        available_at=now,
+        deadline=now + (earlier.deadline - earlier.created_at),
+        revision=target.revision,
+        model_name=target.model.full_name,
+        manifest=target.revision.manifest,
+        graph_path=target.revision.graph_path,
+        executor_kind=earlier.executor_kind,
+        requested_outputs=earlier.requested_outputs,
+        input_id=sha256_hex(nonce + data),
+        private=earlier.private,
+        hook_id=earlier.hook_id,
+        retry_of=earlier,
+    )
+    expiry.keep(execution, earlier.keep_s)
+    digest = sha256_hex(data) if nonce else execution.input_id
+    execution.request_digest = request_digest(execution, digest)
+    return Plan(execution=execution, inputs=tuple(inputs), data=data, target=target, nonce=nonce)
+
+
+def _check_key(key: str | None) -> None:
+    if key is not None and not 0 < len(key) <= MAX_KEY:
+        raise BadRequestError(f"An Idempotency-Key has 1 to {MAX_KEY} characters.")
+
+
+def request_digest(execution: Execution, input_digest: str) -> str:
+    """Return the digest over what makes two requests the same (for an Idempotency-Key).
+
+    A private one's is keyed: who reads the table cannot try inputs against it.
+    """
     asked: dict[str, Any] = {
         "model": execution.model_name,
         "revision": execution.revision_id,
         "kind": str(execution.executor_kind),
-        "input": execution.input_id,
+        "input": input_digest,
         "outputs": execution.requested_outputs,
     }
-    return sha256_hex(canonical_json(asked))
+    data = canonical_json(asked)
+    if not execution.private:
+        return sha256_hex(data)
+    return salted_hmac("inference.request", data, algorithm="sha256").hexdigest()
 
 
 def output_names(execution: Execution) -> tuple[str, ...]:

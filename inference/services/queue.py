@@ -1,39 +1,94 @@
-"""The queue is the table: submit, claim, renew, cancel, sweep. Every step is one statement.
+"""The queue is the table: claim, renew, cancel, sweep. Every step is one statement.
 
 A claim takes rows that nobody else is looking at (SKIP LOCKED), gives each a new lease and counts
 an attempt. Whoever holds the lease renews it; whoever lost it can change nothing any more (see
 `services.finish`). The sweeper puts right what a dead worker left. All times are the database's.
+
+**Turns.** Each caller has a share of the queue, those without an account have one together. A claim
+begins at the share after the one that was served last and goes round, so that ten thousand rows of
+one caller keep nobody waiting for more than a turn. Priority orders the rows within a share.
+
+The commit point of each statement is its own. A claim whose answer was lost holds rows until their
+leases are over; then the sweeper gives them back. A turn that was lost or taken twice costs a turn.
 """
 
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 
-from django.db import connection
+from django.db import connection, transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from inference.choices import ExecutionState, ExecutorKind
 from inference.errors import UnknownExecutionError
 from inference.models import Execution
+from inference.services import outbox
 from inference.services.finish import MAX_BACK_OFF_S
+from inference.services.waiting import announce
 from registry.rights import Caller
 
 LEASE_S = 30
 RENEW_S = 10
 STALE_S = 5
+SWEEP_STEP = 1_000
 
+# `turn` walks over shares, not over rows: one look into the index for each share that is served, at
+# most as many as there are free slots. `first` gives each an equal part, `rest` fills what is left.
+# LIMIT pulls rows out of the lateral subqueries one by one, so no more are locked than are taken.
 _CLAIM = """
-WITH picked AS MATERIALIZED (
-  SELECT id FROM inference_execution
-  WHERE state = 'queued' AND available_at <= clock_timestamp()
-    AND deadline > clock_timestamp() AND cancel_requested IS NULL AND executor_kind = %s
-  ORDER BY priority, available_at, id LIMIT %s FOR UPDATE SKIP LOCKED)
+WITH RECURSIVE turn(share, number, start) AS (
+  SELECT share, 1, share FROM (SELECT {next_after_last} AS share) begun WHERE share IS NOT NULL
+  UNION ALL
+  SELECT share, number, start FROM (
+    SELECT {next_after_turn} AS share, number + 1 AS number, start
+    FROM turn WHERE number < %(free)s) onward
+  WHERE share <> start),
+served AS MATERIALIZED (SELECT share, number, count(*) OVER () AS shares FROM turn),
+first AS MATERIALIZED (
+  SELECT id, share, number FROM (SELECT * FROM served ORDER BY number) s, LATERAL (
+    SELECT id FROM inference_execution e WHERE {waits} AND coalesce(caller_id, 0) = s.share
+    ORDER BY priority, available_at, id
+    LIMIT ceil(%(free)s::float8 / s.shares)::bigint FOR UPDATE SKIP LOCKED) own
+  LIMIT %(free)s),
+rest AS MATERIALIZED (
+  SELECT id, share, number FROM (SELECT * FROM served ORDER BY number) s, LATERAL (
+    SELECT id FROM inference_execution e WHERE {waits} AND coalesce(caller_id, 0) = s.share
+      AND id NOT IN (SELECT id FROM first)
+    ORDER BY priority, available_at, id LIMIT %(free)s FOR UPDATE SKIP LOCKED) own
+  LIMIT %(free)s - (SELECT count(*) FROM first)),
+picked AS MATERIALIZED (SELECT * FROM first UNION ALL SELECT * FROM rest),
+turned AS MATERIALIZED (
+  SELECT setval('inference_turns_{kind}', (SELECT share FROM first ORDER BY number DESC LIMIT 1)))
 UPDATE inference_execution e SET state = 'running', attempts = attempts + 1,
-  lease = gen_random_uuid(), lease_until = clock_timestamp() + make_interval(secs => %s)
-FROM picked WHERE e.id = picked.id RETURNING e.id, e.lease
+  lease = gen_random_uuid(), lease_until = clock_timestamp() + make_interval(secs => %(lease)s)
+FROM picked, turned WHERE e.id = picked.id RETURNING e.id, e.lease
 """
+_WAITS = """executor_kind = '{kind}' AND state = 'queued' AND available_at <= clock_timestamp()
+      AND deadline > clock_timestamp() AND cancel_requested IS NULL"""
+_NEXT = """coalesce(
+    (SELECT coalesce(caller_id, 0) FROM inference_execution
+     WHERE {waits} AND coalesce(caller_id, 0) > {after}
+     ORDER BY executor_kind, coalesce(caller_id, 0) LIMIT 1),
+    (SELECT coalesce(caller_id, 0) FROM inference_execution
+     WHERE {waits} ORDER BY executor_kind, coalesce(caller_id, 0) LIMIT 1))"""
+
+
+def _claim_of(kind: str) -> str:
+    waits = _WAITS.format(kind=kind)
+    last = f"(SELECT last_value FROM inference_turns_{kind})"  # noqa: S608 (a constant of ours)
+    return _CLAIM.format(
+        kind=kind,
+        waits=waits,
+        next_after_last=_NEXT.format(waits=waits, after=last),
+        next_after_turn=_NEXT.format(waits=waits, after="turn.share"),
+    )
+
+
+_CLAIMS = {str(kind): _claim_of(str(kind)) for kind in ExecutorKind.values}
 _RENEW = """
 UPDATE inference_execution SET lease_until = clock_timestamp() + make_interval(secs => %s)
 WHERE id = %s AND lease = %s AND state = 'running' RETURNING cancel_requested IS NOT NULL
@@ -46,7 +101,7 @@ WITH picked AS MATERIALIZED (
   FROM inference_execution
   WHERE state = 'running' AND lease_until < clock_timestamp()
     OR state = 'queued' AND (deadline <= clock_timestamp() OR cancel_requested IS NOT NULL)
-  FOR UPDATE SKIP LOCKED),
+  LIMIT %s FOR UPDATE SKIP LOCKED),
 moved AS (
   UPDATE inference_execution e SET state = next, lease_until = NULL,
     finished_at = CASE WHEN next <> 'queued' THEN clock_timestamp() END,
@@ -57,8 +112,8 @@ moved AS (
       WHEN 'cancelled' THEN 'cancelled' ELSE '' END,
     error_message = CASE next WHEN 'failed' THEN 'The worker was lost at each attempt.'
       WHEN 'timed_out' THEN 'The deadline passed.' ELSE '' END
-  FROM picked WHERE e.id = picked.id RETURNING next)
-SELECT next, count(*) FROM moved GROUP BY next
+  FROM picked WHERE e.id = picked.id RETURNING e.id, e.hook_id, next)
+SELECT id, hook_id, next FROM moved
 """
 
 
@@ -86,7 +141,7 @@ def claim(free: int, *, kind: str = ExecutorKind.PORTABLE) -> list[Claim]:
     if free < 1:
         return []
     with connection.cursor() as cursor:
-        cursor.execute(_CLAIM, [kind, free, LEASE_S])
+        cursor.execute(_CLAIMS[kind], {"free": free, "lease": LEASE_S})
         leases = dict(cursor.fetchall())
     rows = Execution.objects.filter(pk__in=leases)
     related = rows.select_related("revision__model__owner", "input")
@@ -111,16 +166,8 @@ def cancel(execution_id: uuid.UUID, user: Caller) -> Execution:
     Raises:
         UnknownExecutionError: `user` has started no such execution.
     """
-    if user is None or not user.is_authenticated:
-        raise UnknownExecutionError("There is no such execution of yours.")
-    mine = Execution.objects.filter(pk=execution_id, caller_id=user.pk)
-    queued = mine.filter(state=ExecutionState.QUEUED)
-    changed = queued.update(
-        state=ExecutionState.CANCELLED, cancel_requested=Now(), finished_at=Now()
-    )
-    if not changed:
-        running = mine.filter(state=ExecutionState.RUNNING, cancel_requested__isnull=True)
-        running.update(cancel_requested=Now())
+    mine = _mine(user, "execution").filter(pk=execution_id)
+    _cancel(mine)
     found = mine.select_related("revision__release", "revision__model__owner").first()
     if found is None:
         raise UnknownExecutionError("There is no such execution of yours.")
@@ -133,30 +180,62 @@ def cancel_batch(batch: uuid.UUID, user: Caller) -> None:
     Raises:
         UnknownExecutionError: `user` has started no such batch.
     """
-    if user is None or not user.is_authenticated:
-        raise UnknownExecutionError("There is no such batch of yours.")
-    mine = Execution.objects.filter(batch=batch, caller_id=user.pk)
+    mine = _mine(user, "batch").filter(batch=batch)
     if not mine.exists():
         raise UnknownExecutionError("There is no such batch of yours.")
-    mine.filter(state=ExecutionState.QUEUED).update(
-        state=ExecutionState.CANCELLED, cancel_requested=Now(), finished_at=Now()
-    )
-    running = mine.filter(state=ExecutionState.RUNNING, cancel_requested__isnull=True)
+    _cancel(mine)
+
+
+def _mine(user: Caller, what: str) -> QuerySet[Execution]:
+    if user is None or not user.is_authenticated:
+        raise UnknownExecutionError(f"There is no such {what} of yours.")
+    return Execution.objects.filter(caller_id=user.pk)
+
+
+def _cancel(rows: QuerySet[Execution]) -> None:
+    with transaction.atomic():
+        queued = rows.filter(state=ExecutionState.QUEUED).select_for_update(of=("self",))
+        ending = list(queued.order_by("pk").only("pk", "hook_id"))
+        Execution.objects.filter(pk__in=[row.pk for row in ending]).update(
+            state=ExecutionState.CANCELLED,
+            cancel_requested=Now(),
+            finished_at=Now(),
+            error_code="cancelled",
+        )
+        _told(ending)
+    running = rows.filter(state=ExecutionState.RUNNING, cancel_requested__isnull=True)
     running.update(cancel_requested=Now())
+
+
+def _told(ended: list[Execution]) -> None:
+    """Tell hooks and waiters of executions that this transaction ends."""
+    outbox.ended(ended)
+    announce(row.pk for row in ended)
 
 
 def sweep() -> Swept:
     """Put right what dead workers and passed deadlines left; two sweepers do no harm."""
-    with connection.cursor() as cursor:
-        cursor.execute(_SWEEP, [MAX_BACK_OFF_S])
-        moved = dict(cursor.fetchall())
+    moved: Counter[str] = Counter()
+    found = SWEEP_STEP
+    while found == SWEEP_STEP:
+        with transaction.atomic():
+            rows = _sweep_some()
+            _told([row for row, state in rows if state != ExecutionState.QUEUED])
+        moved.update(state for _, state in rows)
+        found = len(rows)
     waiting = Execution.objects.filter(
         state=ExecutionState.QUEUED, available_at__lt=Now() - timedelta(seconds=STALE_S)
     )
     return Swept(
-        requeued=moved.get(ExecutionState.QUEUED, 0),
-        lost=moved.get(ExecutionState.FAILED, 0),
-        timed_out=moved.get(ExecutionState.TIMED_OUT, 0),
-        cancelled=moved.get(ExecutionState.CANCELLED, 0),
+        requeued=moved[ExecutionState.QUEUED],
+        lost=moved[ExecutionState.FAILED],
+        timed_out=moved[ExecutionState.TIMED_OUT],
+        cancelled=moved[ExecutionState.CANCELLED],
         stale=waiting.count(),
     )
+
+
+def _sweep_some() -> list[tuple[Execution, str]]:
+    with connection.cursor() as cursor:
+        cursor.execute(_SWEEP, [SWEEP_STEP, MAX_BACK_OFF_S])
+        return [(Execution(pk=pk, hook_id=hook), state) for pk, hook, state in cursor.fetchall()]

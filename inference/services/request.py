@@ -153,6 +153,8 @@ def check_inputs(
     """
     names = [item.name for item in given]
     wanted = {item.name: item for item in inputs}
+    for item in inputs:
+        _offered(item, "input", kind)
     for name in names:
         if names.count(name) > 1:
             raise BadTensorError(f"Input '{_cut(name)}' stands twice.", tensor=_cut(name))
@@ -164,12 +166,11 @@ def check_inputs(
     for name in wanted:
         if name not in names:
             raise BadTensorError(f"Input '{name}' is missing.", tensor=name)
-    return [_check_input(wanted[item.name], item, kind) for item in given]
+    return [_check_input(wanted[item.name], item) for item in given]
 
 
-def _check_input(wanted: Declared, given: Given, kind: str) -> Tensor:
-    datatype = _offered(wanted, "input", kind)
-    name = wanted.name
+def _check_input(wanted: Declared, given: Given) -> Tensor:
+    datatype, name = wanted.datatype, wanted.name
     if given.datatype != datatype:
         raise BadTensorError(
             f"Input '{name}' is {datatype}, not {_cut(given.datatype)}.",
@@ -252,12 +253,14 @@ def check_outputs(
 def _offered(value: Declared, what: str, kind: str = ExecutorKind.NATIVE) -> str:
     if value.datatype not in DATATYPES:
         raise NotOfferedError(
-            f"The {what} '{value.name}' has a type that the protocol has no name for.",
+            f"The {what} '{value.name}' is {_cut(value.datatype)}, and the protocol has no name "
+            "for that type.",
             tensor=value.name,
         )
     if value.datatype == "BF16" and kind == ExecutorKind.PORTABLE:
         raise NotOfferedError(
-            f"The {what} '{value.name}' is BF16, which the portable runtime does not have.",
+            f"The {what} '{value.name}' is BF16, which the portable runtime does not have: name "
+            "the executor 'native'.",
             tensor=value.name,
         )
     return value.datatype

@@ -18,6 +18,7 @@ import uuid
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from socket import socket
 from typing import NoReturn
 
 from django.db import IntegrityError, InterfaceError, OperationalError, transaction
@@ -33,8 +34,11 @@ from inference.errors import (
     ModelFailedError,
     StillRunningError,
 )
+from inference.executor.protocol import CallerGone
+from inference.failpoints import reach
 from inference.models import Execution
 from inference.selectors import tensor_bytes
+from inference.services import expiry
 from inference.services.asking import Answer, ask
 from inference.services.finish import LeaseLostError, fail, finish, insert_failed, insert_succeeded
 from inference.services.plan import Plan, output_names
@@ -57,21 +61,25 @@ class Outcome:
     outputs: tuple[Tensor, ...]
 
 
-def infer(plan: Plan) -> Outcome:
+def infer(plan: Plan, *, caller: socket | None = None) -> Outcome:
     """Run `plan` now and return its outcome, which is durable.
+
+    The run is stopped when the other end of `caller` closes: nobody waits for the answer.
 
     Raises:
         InferenceError, LedgerError: see the errors' own words.
+        CallerGone: that happened; without an Idempotency-Key nothing was written.
     """
-    if plan.execution.idempotency_key is None:
-        return _run_fresh(plan)
-    return _run_keyed(plan)
+    keyed = plan.execution.idempotency_key is not None
+    outcome = _run_keyed(plan, caller) if keyed else _run_fresh(plan, caller)
+    expiry.given(outcome.execution)
+    return outcome
 
 
-def _run_fresh(plan: Plan) -> Outcome:
+def _run_fresh(plan: Plan, caller: socket | None) -> Outcome:
     execution = plan.execution
     try:
-        answer = _ask(plan)
+        answer = _ask(plan, caller)
     except (ModelFailedError, DeadlineError) as error:
         insert_failed(execution, _input(plan), _end_of(error), error.code, error.message)
         raise
@@ -79,7 +87,7 @@ def _run_fresh(plan: Plan) -> Outcome:
     return Outcome(execution=execution, outputs=answer.outputs)
 
 
-def _run_keyed(plan: Plan) -> Outcome:
+def _run_keyed(plan: Plan, caller: socket | None) -> Outcome:
     until = time.monotonic() + _seconds_left(plan.execution)
     while True:
         # Looking comes before writing: who waits asks often, and an INSERT is refused at a price.
@@ -87,7 +95,8 @@ def _run_keyed(plan: Plan) -> Outcome:
         if earlier is None:
             lease = _open(plan)
             if lease is not None:
-                return _run_leased(plan, lease)
+                reach("web-after-open")
+                return _run_leased(plan, lease, caller)
             continue
         if earlier.state in TERMINAL:
             return outcome_of(earlier)
@@ -142,10 +151,10 @@ def find_earlier(plan: Plan) -> Execution | None:
     return earlier
 
 
-def _run_leased(plan: Plan, lease: uuid.UUID) -> Outcome:
+def _run_leased(plan: Plan, lease: uuid.UUID, caller: socket | None) -> Outcome:
     execution = plan.execution
     try:
-        answer = _ask(plan)
+        answer = _ask(plan, caller)
         finish(execution, lease, answer.success)
     except LeaseLostError as error:
         raise StillRunningError("The execution was taken over; ask again.") from error
@@ -154,8 +163,9 @@ def _run_leased(plan: Plan, lease: uuid.UUID) -> Outcome:
             fail(execution, lease, _end_of(error), error.code, error.message)
         raise
     except Exception as error:
-        code = getattr(error, "code", "internal")
-        words = getattr(error, "message", "The server failed.")
+        gone = isinstance(error, CallerGone)
+        code = getattr(error, "code", "caller_gone" if gone else "internal")
+        words = "Its caller hung up." if gone else getattr(error, "message", "The server failed.")
         # When the lease is lost, or the database is away, the sweeper ends the row.
         with suppress(LeaseLostError, OperationalError, InterfaceError):
             fail(execution, lease, ExecutionState.FAILED, code, words, release_key=True)
@@ -183,13 +193,14 @@ def _raise_end(execution: Execution) -> NoReturn:
     raise kind(message, execution=str(execution.pk), state=execution.state)
 
 
-def _ask(plan: Plan) -> Answer:
+def _ask(plan: Plan, caller: socket | None) -> Answer:
     execution = plan.execution
     return ask(
         execution,
         plan.target.signature,
         plan.inputs,
         deadline_s=max(_seconds_left(execution), _LEAST_S),
+        caller=caller,
     )
 
 
@@ -198,7 +209,7 @@ def _seconds_left(execution: Execution) -> float:
 
 
 def _input(plan: Plan) -> Stored:
-    return prepare(plan.data, plan.execution.input_id)
+    return prepare(plan.data, plan.execution.input_id, nonce=plan.nonce)
 
 
 def _end_of(error: InferenceError) -> ExecutionState:

@@ -7,7 +7,8 @@ can take back. So, in this order:
 2. its signature is by a registered executor key that is not revoked;
 3. the payload is an execution statement, and every field is what was asked: execution, model,
    revision, manifest, graph, input digest, kind of runtime, and the checkpoint that was shown;
-4. the output digest is that of the tensors that came with it, and the one subject.
+4. the output digest is that of the tensors that came with it, and the one subject; of a private
+   execution the statement holds commitments, and the salts that came with it open both.
 
 Left out: whether the model really gives this output. That is for a replay to say.
 """
@@ -18,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from assay.dsse import Envelope, PublicKey, parse_compact, verify_envelope
-from assay.errors import FormatError, VerificationError
+from assay.errors import VerificationError
 from assay.receipt import OUTPUT_NAME, execution_of
 from assay.statements import (
     ExecutionPredicate,
@@ -26,13 +27,18 @@ from assay.statements import (
     Observed,
     Statement,
     Subject,
+    TensorSet,
     parse_statement,
 )
+from assay.tensors import commitment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """What a statement must say, as this side knows it; digests are hex SHA-256."""
+    """What a statement must say, as this side knows it; digests are hex SHA-256.
+
+    A private one holds commitments, which `salts` (of input and output, 32 bytes each) open.
+    """
 
     execution: str
     model: str
@@ -43,6 +49,27 @@ class Expected:
     output_digest: str
     kind: str
     observed: Observed
+    private: bool = False
+    salts: tuple[bytes, bytes] | None = None
+
+    def tensor_sets(self) -> tuple[TensorSet, TensorSet]:
+        """Return the input and the output as the statement must show them.
+
+        Raises:
+            VerificationError: salts are missing, or came though nothing is private.
+        """
+        if self.private != (self.salts is not None):
+            raise VerificationError("salts belong to a private execution, and to no other")
+        if self.salts is None:
+            return (
+                TensorSet(form="digest", sha256=self.input_digest),
+                TensorSet(form="digest", sha256=self.output_digest),
+            )
+        of_input, of_output = self.salts
+        return (
+            TensorSet(form="commitment", sha256=commitment(of_input, self.input_digest)),
+            TensorSet(form="commitment", sha256=commitment(of_output, self.output_digest)),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,24 +93,32 @@ def check(compact: str, expected: Expected, keys: Sequence[PublicKey]) -> Signed
     key = _signer(envelope, keys)
     statement = parse_statement(envelope.payload)
     predicate = execution_of(statement)
-    said = Expected(
-        execution=predicate.execution,
-        model=predicate.model,
-        revision=predicate.revision,
-        manifest=predicate.manifest,
-        graph=predicate.graph,
-        input_digest=_digest(predicate.input.form, predicate.input.sha256),
-        output_digest=_digest(predicate.output.form, predicate.output.sha256),
-        kind=predicate.runtime.kind,
-        observed=predicate.observed,
-    )
-    if said != expected:
+    wanted = _comparable(expected)
+    said = {name: getattr(predicate, name) for name in wanted if name != "kind"}
+    said["kind"] = predicate.runtime.kind
+    if said != wanted:
         raise VerificationError(
-            "the statement is about something else", expected=str(expected), found=str(said)
+            "the statement is about something else", expected=str(wanted), found=str(said)
         )
-    if statement.subjects != (Subject(name=OUTPUT_NAME, sha256=expected.output_digest),):
+    if statement.subjects != (Subject(name=OUTPUT_NAME, sha256=predicate.output.sha256),):
         raise VerificationError("the subject is not the output")
     return Signed(envelope=envelope, key=key, statement=statement, predicate=predicate)
+
+
+def _comparable(expected: Expected) -> dict[str, object]:
+    """Return what `expected` means for the fields of a predicate, by their names."""
+    of_input, of_output = expected.tensor_sets()
+    return {
+        "execution": expected.execution,
+        "model": expected.model,
+        "revision": expected.revision,
+        "manifest": expected.manifest,
+        "graph": expected.graph,
+        "input": of_input,
+        "output": of_output,
+        "kind": expected.kind,
+        "observed": expected.observed,
+    }
 
 
 def _signer(envelope: Envelope, keys: Sequence[PublicKey]) -> PublicKey:
@@ -94,9 +129,3 @@ def _signer(envelope: Envelope, keys: Sequence[PublicKey]) -> PublicKey:
             continue
         return key
     raise VerificationError("the statement is not signed by a registered executor key")
-
-
-def _digest(form: str, sha256: str) -> str:
-    if form != "digest":
-        raise FormatError("a public execution shows digests, not commitments")
-    return sha256

@@ -9,13 +9,23 @@ from dataclasses import dataclass
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from assay.tensors import decode_tensors
 from inference.choices import TERMINAL
-from inference.errors import BadRequestError, IdempotencyMismatchError
+from inference.errors import (
+    BadRequestError,
+    DroppedError,
+    IdempotencyMismatchError,
+    StillRunningError,
+    UnknownExecutionError,
+)
+from inference.failpoints import reach
 from inference.ids import uuid7
 from inference.models import Execution
-from inference.services.plan import MAX_KEY, Plan
+from inference.selectors import tensor_bytes
+from inference.services.plan import MAX_KEY, Plan, find_target, plan_again
 from inference.services.run import KEY_KEPT, find_earlier, insert_keyed
 from inference.services.tensors import prepare, save
+from registry.rights import Caller
 
 MAX_BATCH = 1_000
 
@@ -35,18 +45,52 @@ def submit(plan: Plan) -> Submitted:
         IdempotencyMismatchError: the key was used for other content.
     """
     execution = plan.execution
-    input_set = prepare(plan.data, execution.input_id)
+    input_set = prepare(plan.data, execution.input_id, nonce=plan.nonce)
     if execution.idempotency_key is None:
         with transaction.atomic():
             save(input_set)
             execution.save(force_insert=True)
+        reach("web-after-insert")
         return Submitted(execution=execution, new=True)
     while True:
         earlier = find_earlier(plan)
         if earlier is not None:
             return Submitted(execution=earlier, new=False)
         if insert_keyed(execution, input_set):
+            reach("web-after-insert")
             return Submitted(execution=execution, new=True)
+
+
+def retry(user: Caller, execution_id: uuid.UUID, *, key: str | None = None) -> Submitted:
+    """Queue once more what `user` has run: a new execution with the same request.
+
+    The release must still be one that they may run, and the tensors must be kept.
+
+    Raises:
+        UnknownExecutionError: `user` has started no such execution.
+        StillRunningError: it has not ended.
+        DroppedError: its tensors are not kept any more.
+        RegistryError: the model cannot be run by them any more.
+    """
+    earlier = _ended(user, execution_id)
+    target = find_target(earlier.model_name, earlier.revision_id, user)
+    inputs = decode_tensors(tensor_bytes(earlier.input))
+    plan = plan_again(earlier, target, inputs, key=key)
+    return submit(plan)
+
+
+def _ended(user: Caller, execution_id: uuid.UUID) -> Execution:
+    mine = Execution.objects.none()
+    if user is not None and user.is_authenticated:
+        mine = Execution.objects.filter(pk=execution_id, caller_id=user.pk)
+    row = mine.select_related("input").first()
+    if row is None:
+        raise UnknownExecutionError("There is no such execution of yours.")
+    if row.state not in TERMINAL:
+        raise StillRunningError("The execution has not ended: wait for it, or cancel it.")
+    if row.dropped_at is not None:
+        raise DroppedError("The tensors of this execution are not kept any more.")
+    return row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +114,7 @@ def submit_many(plans: Sequence[Plan]) -> Batch:
     if not 0 < len(plans) <= MAX_BATCH:
         raise BadRequestError(f"A batch has 1 to {MAX_BATCH} items, not {len(plans)}.")
     _number_keys(plans)
-    sets = [prepare(plan.data, plan.execution.input_id) for plan in plans]
+    sets = [prepare(plan.data, plan.execution.input_id, nonce=plan.nonce) for plan in plans]
     batch = uuid7()
     for plan in plans:
         plan.execution.batch = batch

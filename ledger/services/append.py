@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 
 from assay import statements
@@ -35,9 +36,10 @@ from assay.statements import (
 from ledger.choices import Kind
 from ledger.errors import DuplicateClaimError, InvalidEnvelopeError, LogBusyError, LogFrozenError
 from ledger.logs import current_log
-from ledger.models import Entry, Log, Payload, Subject
+from ledger.models import Log
 from ledger.selectors import pending
 from ledger.services.entries import entry_for_claim
+from ledger.services.rows import Row, calm_log, write
 from ledger.services.state import check_growing
 
 MAX_PENDING = 4096
@@ -100,16 +102,15 @@ def append_many(claims: Sequence[NewClaim]) -> list[int]:
         raise RuntimeError("append() belongs into the caller's transaction")
     kinds = [_check(claim) for claim in claims]
     _check_distinct(claims)
-    log = _open_log()
-    entries = [_entry(log, claim, kind) for claim, kind in zip(claims, kinds, strict=True)]
-    _insert(log, claims, entries)
-    Subject.objects.bulk_create(
-        # A search index, not evidence: a foreign name may be cut.
-        Subject(entry=entry, name=shown_name(subject), sha256=subject.sha256)
-        for claim, entry in zip(claims, entries, strict=True)
-        for subject in searchable(claim.statement)
-    )
-    return [entry.pk for entry in entries]
+    log_id = calm_log(settings.LEDGER_ORIGIN, MAX_PENDING)
+    if log_id is None:
+        log_id = _open_log().pk
+    rows = [_row(claim, kind) for claim, kind in zip(claims, kinds, strict=True)]
+    try:
+        with transaction.atomic():
+            return write(log_id, rows)
+    except IntegrityError as error:
+        raise _refusal(rows, error) from error
 
 
 def searchable(statement: Statement) -> list[statements.Subject]:
@@ -189,13 +190,14 @@ def _frozen(log: Log) -> LogFrozenError:
 # ---------------------------------------------------------------- rows
 
 
-def _entry(log: Log, claim: NewClaim, kind: Kind) -> Entry:
+def _row(claim: NewClaim, kind: Kind) -> Row:
     envelope, key = claim.envelope, claim.key
     pae_sha256 = envelope.pae_sha256
     model = model_of(claim.statement, claim.model)
-    return Entry(
-        log=log,
-        payload_id=pae_sha256,
+    return Row(
+        pae_sha256=pae_sha256,
+        payload_type=envelope.payload_type,
+        payload=envelope.payload,
         signature=envelope.signature,
         public_key=key.spki,
         fingerprint=key.fingerprint,
@@ -203,37 +205,18 @@ def _entry(log: Log, claim: NewClaim, kind: Kind) -> Entry:
         kind=kind,
         model=model,
         owner=owner_of(claim.statement, model),
+        # A search index, not evidence: a foreign name may be cut.
+        subjects=[(shown_name(one), one.sha256) for one in searchable(claim.statement)],
     )
 
 
-def _insert(log: Log, claims: Sequence[NewClaim], entries: Sequence[Entry]) -> None:
-    payloads = {
-        bytes(entry.payload_id): Payload(
-            pae_sha256=entry.payload_id,
-            payload_type=claim.envelope.payload_type,
-            payload=claim.envelope.payload,
-        )
-        for claim, entry in zip(claims, entries, strict=True)
-    }
-    # Create-only: what is there under this digest has the same bytes. In one order for everybody,
-    # so that two callers with the same payloads wait for each other and do not lock up.
-    ordered = [payloads[digest] for digest in sorted(payloads)]
-    Payload.objects.bulk_create(ordered, ignore_conflicts=True)
-    try:
-        with transaction.atomic():
-            Entry.objects.bulk_create(entries)
-    except IntegrityError as error:
-        raise _refusal(log, entries, error) from error
-
-
-def _refusal(log: Log, entries: Sequence[Entry], error: IntegrityError) -> Exception:
+def _refusal(rows: Sequence[Row], error: IntegrityError) -> Exception:
     """Return what the database's refusal means; `error` itself when it means nothing known."""
     if "the log is frozen" in str(error):
-        log.refresh_from_db()
-        return _frozen(log)
-    for entry in entries:
+        return _frozen(current_log())
+    for row in rows:
         # ECDSA signatures are malleable: the claim is key and payload, not the leaf.
-        earlier = entry_for_claim(entry.fingerprint, bytes(entry.payload_id))
+        earlier = entry_for_claim(row.fingerprint, row.pae_sha256)
         if earlier is not None:
             return DuplicateClaimError(
                 "This key has logged this statement before.", entry_id=earlier

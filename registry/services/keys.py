@@ -56,7 +56,9 @@ class KeyStatement:
 
 
 def register(user: AbstractBaseUser, envelope: Envelope, *, name: str) -> Key:
-    """Register a publisher's key under the owner name of `user`; `name` is for people.
+    """Register a publisher's or an auditor's key under the owner name of `user`.
+
+    The statement says which of the two; `name` is for people.
 
     Raises:
         BadSignatureError: the detail has field, expected and found.
@@ -70,9 +72,11 @@ def register(user: AbstractBaseUser, envelope: Envelope, *, name: str) -> Key:
     if not name.strip() or len(name) > 80:
         raise InvalidInputError("A key's name has 1 to 80 characters.", field="name")
     found = read(envelope)
-    _check(found, action="register", owner=owner.name, role=KeyRole.PUBLISHER)
+    auditor = found.predicate.role == KeyRole.AUDITOR
+    role = KeyRole.AUDITOR if auditor else KeyRole.PUBLISHER
+    _check(found, action="register", owner=owner.name, role=role)
     check_signature(CLAIM, envelope, [found.key])
-    return _write(user, found, KeyRole.PUBLISHER, owner, name.strip())
+    return _write(user, found, role, owner, name.strip())
 
 
 def register_service_key(envelope: Envelope, role: KeyRole, *, name: str = "") -> Key:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
+import rfc8785
+from hypothesis import given, strategies as st
 
 from assay.canonical import (
     as_list,
@@ -23,6 +26,37 @@ def test_rfc_8785_sorts_and_is_terse() -> None:
     assert canonical_json({"b": [1.0, True, None], "a": "é\n"}) == (
         b'{"a":"\xc3\xa9\\n","b":[1,true,null]}'
     )
+
+
+PLAIN = st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text()
+ANY = st.recursive(
+    PLAIN | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner) | st.tuples(inner, inner),
+    max_leaves=20,
+)
+
+
+@pytest.mark.property
+@given(ANY)
+def test_the_short_way_writes_the_same_bytes(value: Any) -> None:
+    try:
+        wanted = rfc8785.dumps(value)
+    except (rfc8785.CanonicalizationError, UnicodeEncodeError):
+        with pytest.raises(FormatError):
+            canonical_json(value)
+    else:
+        assert canonical_json(value) == wanted
+
+
+def test_keys_are_sorted_by_utf_16_not_by_code_point() -> None:
+    assert canonical_json({"\uffff": 1, "\U00010000": 2}) == (
+        b'{"\xf0\x90\x80\x80":2,"\xef\xbf\xbf":1}'
+    )
+
+
+def test_every_control_character_is_written_as_rfc_8785_has_it() -> None:
+    for code in range(0x80):
+        assert canonical_json([chr(code)]) == rfc8785.dumps([chr(code)])
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, 2**53, "\ud800", {"\ud800": 1}, {1: 2}])

@@ -205,7 +205,7 @@ def test_the_trusted_log_tells_where_the_registry_is(
         asked.append(url)
         raise UnavailableError("no network here")
 
-    monkeypatch.setattr("assay.cli.replay.fetch", offline)
+    monkeypatch.setattr("assay.cli.given.fetch", offline)
     assert run(bench.receipt, *TRUST).exit_code == 3
     assert asked == [f"https://ledger.example.org/sha256/{sha256_hex(MATERIAL.graph)}"]
 

@@ -30,6 +30,7 @@ PUBLIC = (
 )
 OWN = (
     *("/settings/keys/", "/settings/tokens/", "/me/models/", "/me/uploads/", "/executions/?mine=1"),
+    "/schedules/",
     *("/accounts/email/", "/accounts/password/change/", "/accounts/2fa/", "/accounts/logout/"),
     *("/accounts/2fa/webauthn/", "/accounts/2fa/webauthn/add/", "/accounts/2fa/totp/activate/"),
     *("/accounts/2fa/recovery-codes/generate/", "/accounts/reauthenticate/"),

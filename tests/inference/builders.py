@@ -19,8 +19,10 @@ from assay.statements import (
     render,
 )
 from inference.executor.inspect.steps import walk
+from inference.services import queue
 from inference.services.plan import Plan, Wishes, find_target, make_plan
 from inference.services.request import Given
+from inference.services.work import work
 from ledger import services as ledger
 from registry import claims
 from registry.choices import ClaimKind, Visibility
@@ -162,3 +164,9 @@ def plan(
     """Return the plan of a request."""
     target = find_target(name, None, user)
     return make_plan(target, given, Wishes(**wishes), user, limit_s=limit_s)
+
+
+def run_queued(count: int = 1) -> None:
+    """Run queued executions to their ends, as a worker does."""
+    for held in queue.claim(count):
+        work(held)

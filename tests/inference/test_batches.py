@@ -12,7 +12,7 @@ from rest_framework.test import APIClient
 from inference import tasks, wakeups
 from inference.models import Execution
 from inference.services import queue, submit
-from tests.inference.builders import publish
+from tests.inference.builders import publish, run_queued
 from tests.inference.conftest import Site
 from tests.inference.executor.models import add
 from tests.inference.test_api import URL, code, post
@@ -51,7 +51,7 @@ def test_a_batch_is_queued_whole_and_each_item_gets_its_own_answer_and_receipt(
     assert [one["state"] for one in body["items"]] == ["queued"] * 3
     assert woken == [tasks.LANE]
     for _ in body["items"]:
-        tasks.run_all(queue.claim(1))
+        run_queued()
     ends = [client.get(one["url"]).json() for one in body["items"]]
     assert [end["outputs"][0]["data"] for end in ends] == [[2], [3], [4]]
     assert len({end["receipt"] for end in ends}) == 3
@@ -104,7 +104,7 @@ def test_a_batch_key_is_free_again_after_a_day(
 ) -> None:
     client = alice.api()
     first = post(client, ask(1), **{"Idempotency-Key": "k"}).json()
-    tasks.run_all(queue.claim(1))
+    run_queued()
     monkeypatch.setattr(submit, "KEY_KEPT", timedelta(0))
     second = post(client, ask(5), **{"Idempotency-Key": "k"}).json()
     assert second["batch"] != first["batch"]

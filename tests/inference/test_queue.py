@@ -197,7 +197,7 @@ def test_a_log_that_is_full_delays_and_loses_nothing(
         raise LogBusyError("Too many entries wait.")
 
     with monkeypatch.context() as patch:
-        patch.setattr("inference.services.finish.append", busy)
+        patch.setattr("inference.services.outcomes.append_many", busy)
         work(*claim(1))
     assert (state_of(row), entries()) == ("queued", 0)
     due(row)
@@ -213,7 +213,7 @@ def test_a_fault_of_ours_gives_the_execution_back(
     def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(working, "ask", broken)
+    monkeypatch.setattr(working, "ask_many", broken)
     work(*claim(1))
     after = Execution.objects.get(pk=row.pk)
     assert (after.state, after.attempts) == ("queued", 1)
@@ -379,9 +379,9 @@ def test_drain_runs_everything_that_waits(committed: Site, model: str) -> None:
     assert tasks.drain() == 0
 
 
-def test_what_is_claimed_together_runs_side_by_side(committed: Site, model: str) -> None:
+def test_what_is_claimed_together_runs_to_its_end(committed: Site, model: str) -> None:
     rows = [queued(model) for _ in range(2)]
-    tasks.run_all(claim(2))
+    working.work_together(claim(2))
     assert {state_of(row) for row in rows} == {"succeeded"}
 
 

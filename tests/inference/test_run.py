@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -29,7 +30,8 @@ from inference.errors import (
 from inference.executor.protocol import Frame
 from inference.models import INLINE_BYTES, Execution, Tensors
 from inference.selectors import executor_keys, tensor_bytes
-from inference.services import asking, finish as finishing, run as running
+from inference.services import asking, finisher, outcomes, run as running
+from inference.services.outcomes import Ending
 from inference.services.queue import claim, sweep
 from inference.services.run import infer
 from inference.services.statement import Expected, check
@@ -111,7 +113,7 @@ def test_words_of_a_model_that_no_row_can_keep_end_the_execution_all_the_same(
         raise ModelFailedError("Node 'a\0b' failed.")
 
     monkeypatch.setattr(running, "ask", quoting)
-    monkeypatch.setattr("inference.services.work.ask", quoting)
+    monkeypatch.setattr("inference.services.work.ask_many", quoting)
     with pytest.raises(ModelFailedError):
         infer(plan("alice/add", [fp32("x", 1)]))
     submit(plan("alice/add", [fp32("x", 1)]))
@@ -232,7 +234,7 @@ def test_every_field_of_the_statement_is_compared(site: Site, alice: Person) -> 
     other = envelope.payload.replace(b'"output.tensors"', b'"input.tensors"')
     for payload, words in (
         (other, "subject"),
-        (envelope.payload.replace(b'"input":{"digest"', b'"input":{"commitment"'), "commitments"),
+        (envelope.payload.replace(b'"input":{"digest"', b'"input":{"commitment"'), "else"),
     ):
         forged = compact(sign(payload, private_key("mallory")))
         with pytest.raises((VerificationError, FormatError), match=words):
@@ -319,7 +321,7 @@ def test_a_full_log_gives_the_key_back(
         raise LogBusyError("Too many entries wait.")
 
     with monkeypatch.context() as patch:
-        patch.setattr("inference.services.finish.append", busy)
+        patch.setattr("inference.services.outcomes.append_many", busy)
         with pytest.raises(LogBusyError):
             infer(plan("alice/add", [fp32("x", 1)], **asked))
     assert infer(plan("alice/add", [fp32("x", 1)], **asked)).execution.state == "succeeded"
@@ -364,18 +366,19 @@ class Commits:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, happens: bool) -> None:
         self.lost = 0
-        honest = finishing._end
+        honest = outcomes.write
 
-        def end(*args: Any, **columns: Any) -> None:
-            honest(*args, **columns)
-            if columns["state"] == ExecutionState.SUCCEEDED and not self.lost:
+        def write(endings: Sequence[Ending]) -> list[Ending]:
+            lost = honest(endings)
+            if not self.lost:
                 self.lost += 1
                 commit = connection.connection.commit if happens else connection.connection.rollback
                 connection.run_on_commit.clear()
                 commit()
                 raise OperationalError("server closed the connection unexpectedly")
+            return lost
 
-        monkeypatch.setattr(finishing, "_end", end)
+        monkeypatch.setattr(finisher, "write", write)
 
 
 @pytest.mark.parametrize("way", ["keyed", "queued"])

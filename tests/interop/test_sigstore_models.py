@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from sigstore_models.bundle import v1 as bundles
+from sigstore_models.trustroot import v1 as roots
 
 from ledger import services as ledger
 from tests.ledger.builders import append_all, sequence
@@ -12,8 +14,6 @@ pytestmark = [pytest.mark.stock, pytest.mark.django_db]
 
 
 def test_the_stock_parser_reads_each_of_our_documents(wanda: Witness) -> None:
-    bundles = pytest.importorskip("sigstore_models.bundle.v1")
-    roots = pytest.importorskip("sigstore_models.trustroot.v1")
     _, *others = append_all(range(3))  # it reads no entry of index 0, which cosign leaves out
     sequence()
     for index, entry in enumerate(others, start=1):

@@ -32,6 +32,7 @@ from ledger.errors import (
     LogFrozenError,
 )
 from ledger.models import Entry, Log, Payload
+from ledger.services.rows import calm_log
 from tests.ledger.builders import (
     OBSERVED,
     append_all,
@@ -172,10 +173,12 @@ def test_a_freeze_between_the_look_and_the_write_is_met_by_the_database(
 ) -> None:
     """What was read a moment ago is stale: the trigger has the last word, and the same words."""
 
-    def meanwhile(log: Log) -> None:
+    def meanwhile(origin: str, limit: int) -> int | None:
+        found = calm_log(origin, limit)
         Log.objects.update(frozen_at=timezone.now(), successor="next.example.org")
+        return found
 
-    monkeypatch.setattr(sys.modules["ledger.services.append"], "check_growing", meanwhile)
+    monkeypatch.setattr(sys.modules["ledger.services.append"], "calm_log", meanwhile)
     with transaction.atomic():
         with pytest.raises(LogFrozenError, match=r"next\.example\.org goes on"):
             claim(1).append()

@@ -24,39 +24,35 @@ from ledger.management.commands.sequencer import Command
 from ledger.models import Entry, Log
 from ledger.services.freeze import abandon, freeze
 from ledger.storage import FolderStorage, LogStorage, log_storage
+from tests.ledger.beside import beside
 from tests.ledger.builders import append_all, claim, sequence, whole
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @contextmanager
-def beside(act: Callable[[], None]) -> Iterator[list[BaseException]]:
+def ended_by(act: Callable[[], None]) -> Iterator[None]:
     """Run `act` in a thread, then tell this process to stop, as the supervisor does."""
-    failures: list[BaseException] = []
     over = threading.Event()
 
     def run() -> None:
         try:
             act()
-        except BaseException as error:  # noqa: BLE001 (shown by the test)
-            failures.append(error)
         finally:
-            connection.close()
             os.kill(os.getpid(), signal.SIGTERM)
             while not over.wait(1):
                 os.kill(os.getpid(), signal.SIGTERM)
 
     # Outside of the command the signal is nobody's business.
     before = signal.signal(signal.SIGTERM, lambda *_: None)
-    thread = threading.Thread(target=run)
-    thread.start()
     try:
-        yield failures
+        with beside(run):
+            try:
+                yield
+            finally:
+                over.set()
     finally:
-        over.set()
-        thread.join()
         signal.signal(signal.SIGTERM, before)
-    assert failures == []
 
 
 def test_the_command_opens_the_log_sequences_and_stops_when_told() -> None:
@@ -65,7 +61,7 @@ def test_the_command_opens_the_log_sequences_and_stops_when_told() -> None:
         assert ledger.wait_included(entry, 20)
 
     before = signal.getsignal(signal.SIGTERM)
-    with beside(act):
+    with ended_by(act):
         call_command("sequencer")
     assert signal.getsignal(signal.SIGTERM) is before
     assert whole() == 1
@@ -90,7 +86,7 @@ def test_a_backlog_is_taken_without_pause(settings: Settings) -> None:
     def act() -> None:
         assert ledger.wait_included(ids[-1], 20)
 
-    with beside(act):
+    with ended_by(act):
         call_command("sequencer")
     assert whole() == 2
 
@@ -108,7 +104,7 @@ def test_a_second_sequencer_waits_and_takes_over() -> None:
             assert not ledger.wait_included(entry, 0.6)
         assert ledger.wait_included(entry, 5)
 
-    with beside(act):
+    with ended_by(act):
         held.wait(20)
         leads.set()
         call_command("sequencer")
@@ -149,7 +145,7 @@ def test_damage_ends_the_command_with_words_and_the_site_says_so(
         until(lambda: ledger.log_state().state == "leading", "leading")
         assert ledger.wait_included(claim(2).append(), 20)
 
-    with beside(act):
+    with ended_by(act):
         call_command("sequencer")
     assert whole() == 2
 
@@ -185,7 +181,7 @@ def test_a_nearly_full_disk_is_waited_out() -> None:
         assert ledger.log_state().state == "leading"
         claim(2).append()
 
-    with beside(act):
+    with ended_by(act):
         call_command(Patient(lambda: Filling(settings.LEDGER_DIR)))
     sequence()
     assert whole() == 2
@@ -217,7 +213,7 @@ def test_a_disk_that_takes_nothing_is_waited_out_by_fresh_sequencers(
         assert os.strerror(number) in ledger.log_state().reason
         until(lambda: ledger.entry_status(entry).included, "included")
 
-    with beside(act):
+    with ended_by(act):
         call_command(Patient(lambda: FolderStorage(settings.LEDGER_DIR, Full())))
     assert failures == [0]
     assert whole() == 1
@@ -249,7 +245,7 @@ def test_a_malformed_witness_policy_is_waited_out() -> None:
         settings.WITNESS_POLICY.unlink()
         until(lambda: ledger.entry_status(entry).included, "included")
 
-    with beside(act):
+    with ended_by(act):
         call_command(Patient(log_storage))
     assert whole() == 1
 
@@ -276,7 +272,7 @@ def test_a_holder_of_the_lock_that_is_silent_is_relieved_of_it(
         connection.close()
         until(lambda: ledger.entry_status(entry).included, "included")
 
-    with beside(act):
+    with ended_by(act):
         assert held.wait(20)
         call_command("sequencer")
     assert whole() == 1
@@ -292,7 +288,7 @@ def test_a_deposed_leader_waits_and_leads_again(caplog: pytest.LogCaptureFixture
         entry = second.append()
         until(lambda: ledger.entry_status(entry).included, "included")
 
-    with beside(act):
+    with ended_by(act):
         call_command("sequencer")
     assert "deposed" in caplog.text
     assert Log.objects.get().term == 3
@@ -310,7 +306,7 @@ def test_an_idle_leader_learns_from_its_heartbeat_that_it_was_deposed(
         begin_term("localhost")
         until(lambda: Log.objects.get().term == 3, "leading again")
 
-    with beside(act):
+    with ended_by(act):
         call_command("sequencer")
     assert "heartbeat met a later term" in caplog.text
 
@@ -322,7 +318,7 @@ def test_a_leader_whose_session_was_ended_ends_with_words() -> None:
         until(lambda: Log.objects.get().term == 1, "leading")
         until(lambda: end_holder("localhost"), "ended")
 
-    with pytest.raises(CommandError, match="the database does not answer"), beside(act):
+    with pytest.raises(CommandError, match="the database does not answer"), ended_by(act):
         call_command("sequencer")
 
 
@@ -345,7 +341,7 @@ def test_a_log_that_was_abandoned_is_let_go_and_not_taken_up_again() -> None:
             finally:
                 over.set()
 
-    with pytest.raises(CommandError, match="was abandoned"), beside(act):
+    with pytest.raises(CommandError, match="was abandoned"), ended_by(act):
         call_command(Told())
     with pytest.raises(CommandError, match="was abandoned"):
         call_command("sequencer")

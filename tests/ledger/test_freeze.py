@@ -21,6 +21,7 @@ from ledger.leadership import begin_term, tell
 from ledger.models import Checkpoint, Entry, Log
 from ledger.selectors import newest_published
 from ledger.services.freeze import LogSuccessionError, abandon, ending, freeze
+from tests.ledger.beside import PATIENCE_S, beside
 from tests.ledger.builders import append_all, claim, sequence, sequencer, whole
 from tests.ledger.succession import FIRST, NEXT, move
 from tests.ledger.witness import Witness, trust
@@ -49,7 +50,7 @@ def test_mallory_with_a_database_shell_gets_nothing_into_a_frozen_log(opened: No
         connection.cursor() as cursor,
     ):
         cursor.execute(
-            f"INSERT INTO ledger_entry (leaf_hash, fingerprint, {columns})"  # noqa: S608 (above)
+            f"INSERT INTO ledger_entry (leaf_hash, fingerprint, {columns})"  # noqa: S608 (names above)
             f" SELECT 'x', 'f', {columns} FROM ledger_entry"
         )
     assert Entry.objects.count() == 1
@@ -161,29 +162,19 @@ def test_an_abandoned_log_stops_and_its_successor_may_open(
 def taking_in(number: int) -> Iterator[None]:
     """Take in a claim in a transaction that commits when the block ends."""
     taken, over = threading.Event(), threading.Event()
-    failures: list[BaseException] = []
 
-    def run() -> None:
-        try:
-            with transaction.atomic():
-                claim(number).append()
-                taken.set()
-                assert over.wait(20)
-        except BaseException as error:  # noqa: BLE001 (shown below)
-            failures.append(error)
-        finally:
+    def act() -> None:
+        with transaction.atomic():
+            claim(number).append()
             taken.set()
-            connection.close()
+            assert over.wait(PATIENCE_S)
 
-    thread = threading.Thread(target=run)
-    thread.start()
-    assert taken.wait(20)
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-        assert failures == []
+    with beside(act):
+        assert taken.wait(PATIENCE_S)
+        try:
+            yield
+        finally:
+            over.set()
 
 
 @pytest.mark.django_db(transaction=True)

@@ -29,10 +29,10 @@ from ledger.leadership import (
     tell,
 )
 from ledger.models import Leader, Log
+from tests.ledger.beside import PATIENCE_S, beside
 from tests.ledger.builders import claim, sequence, whole
 
 pytestmark = pytest.mark.django_db(transaction=True)
-PATIENCE_S = 20
 
 
 @pytest.fixture
@@ -42,21 +42,8 @@ def opened() -> None:
 
 def elsewhere(act: Callable[[], None]) -> None:
     """Do something over another connection, as another process would."""
-    failures: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            act()
-        except BaseException as error:  # noqa: BLE001 (shown by the test)
-            failures.append(error)
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join(PATIENCE_S)
-    assert not thread.is_alive()
-    assert failures == []
+    with beside(act):
+        pass
 
 
 # ---------------------------------------------------------------- the lock

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from ledger.errors import LogBusyError
 from ledger.keys import LogKeyError, load_log_key, make_log_key
 from ledger.models import Checkpoint, Log
 from ledger.storage import log_storage
+from tests.ledger.beside import beside
 from tests.ledger.builders import append_all, sequence
 
 
@@ -90,28 +92,19 @@ def test_an_origin_with_a_port_is_refused(settings: Settings) -> None:
         ledger.ensure_log()
 
 
+def ensure() -> None:
+    ledger.ensure_log()
+
+
 @pytest.mark.django_db(transaction=True)
 def test_of_two_that_open_the_log_the_slower_one_finds_it_open() -> None:
-    failures: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            ledger.ensure_log()
-        except BaseException as error:  # noqa: BLE001 (shown below)
-            failures.append(error)
-        finally:
-            connection.close()
-
-    slower = threading.Thread(target=run)
-    with transaction.atomic(), connection.cursor() as cursor:
+    with ExitStack() as stack, transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("LOCK TABLE ledger_log IN SHARE UPDATE EXCLUSIVE MODE")
-        slower.start()
+        slower = stack.enter_context(beside(ensure))
         while not waiting(cursor):
-            assert slower.is_alive()
+            assert not slower.done()
             threading.Event().wait(0.01)
         ledger.ensure_log()
-    slower.join()
-    assert failures == []
     assert Log.objects.get().origin == "localhost"
 
 

@@ -59,6 +59,7 @@ ALICE = (
     "/publish/alice/waiting/{waiting}/",
     "/settings/keys/",
     "/settings/tokens/",
+    "/schedules/",
     "/me/uploads/",
     "/me/models/",
     "/models/alice/waiting/",

@@ -21,6 +21,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connections, transaction
 from rich.console import Console
 
+from assay.told import until_told
 from config import stack
 from config.embedded import EmbeddedError, child_environment
 from config.supervise import ChildError, Supervisor
@@ -51,10 +52,8 @@ class Command(BaseCommand):
         settings.DATA.mkdir(parents=True, exist_ok=True)
         for private in (settings.DATA / "logs", settings.EMAIL_FILE_PATH):
             private.mkdir(mode=0o700, exist_ok=True)  # mail holds links that reset passwords
-        with self.only_one():
-            supervisor = Supervisor(logs=settings.DATA / "logs", tell=self.tell)
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                signal.signal(number, lambda *_: supervisor.stop.set())
+        with self.only_one(), until_told(signal.SIGHUP, patient=True) as stop:
+            supervisor = Supervisor(logs=settings.DATA / "logs", tell=self.tell, stop=stop)
             try:
                 self.start(supervisor)
                 supervisor.watch()
@@ -108,7 +107,7 @@ class Command(BaseCommand):
             ensure_log()
             runtimes.add(settings.PORTABLE_RUNTIME)
         self.accounts()
-        with self.step("Witness, sequencer, executor, web, worker, beat"):
+        with self.step("Witness, sequencer, executor, auditor, web, worker, beat"):
             self.start_servers(supervisor)
             call_command("register_keys", stdout=io.StringIO())
             call_command("register_executor", stdout=io.StringIO())

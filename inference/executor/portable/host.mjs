@@ -16,10 +16,14 @@ const HEAP_MIB = 1024; // JavaScript's own memory in one thread: strings; tensor
 
 const folder = pathToFileURL(`${process.argv[2]}/`).href;
 const wasm = readFileSync(new URL("ort-wasm-simd-threaded.wasm", folder));
-// What the threads will read must be there now: else each model would be blamed for its absence.
+// The runtime is read once, while the supervisor hashes it before and after: what a thread runs
+// later is not what the disk holds by then.
+const sources = Object.create(null);
 for (const file of ["ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs"]) {
-  readFileSync(new URL(file, folder));
+  const url = new URL(file, folder);
+  sources[url.href] = readFileSync(url, "utf8");
 }
+// What else the threads will read must be there now: else a model would be blamed for its absence.
 readFileSync(new URL("./model.mjs", import.meta.url));
 readFileSync(new URL("../../../assay/replay/tensors.mjs", import.meta.url));
 const socket = new Socket({ fd: 0, readable: true, writable: true });
@@ -53,7 +57,7 @@ function ask(key, worker, message, transfer, deadlineMs) {
 
 function start(pages) {
   const worker = new Worker(new URL("./model.mjs", import.meta.url), {
-    workerData: { folder, compiled, pages },
+    workerData: { folder, compiled, pages, sources },
     resourceLimits: { maxOldGenerationSizeMb: HEAP_MIB },
   });
   // A thread that was ended may still have something to say; nobody listens then.
@@ -71,7 +75,8 @@ function load(header, tail) {
   const worker = start(header.pages);
   models.get(header.key)?.terminate();
   models.set(header.key, worker);
-  const message = { op: "load", graphSize: header.graph_size, external: header.external, tail };
+  const { graph_size: graphSize, external, level } = header;
+  const message = { op: "load", graphSize, external, level, tail };
   ask(header.key, worker, message, [tail], header.deadline_ms);
 }
 

@@ -4,11 +4,12 @@
 // for: a model that wants more gets a clean bad_alloc. Options are those of the runtime's digest:
 // one thread, graph optimisation level 'all'.
 
+import { registerHooks } from "node:module";
 import { parentPort, workerData } from "node:worker_threads";
 
 import { AnswerError, fromTensor, NAMES, toTensor } from "../../../assay/replay/tensors.mjs";
 
-const { folder, compiled, pages } = workerData;
+const { folder, compiled, pages, sources } = workerData;
 const MAX_OUTPUT_BYTES = 256 * 2 ** 20;
 
 let memory = null;
@@ -27,6 +28,17 @@ WebAssembly.instantiate = async (_bytes, imports) => {
   return { module: compiled, instance: await instantiate(compiled, imports) };
 };
 
+// The runtime's modules come from the host's memory, never from the disk.
+registerHooks({
+  resolve: (specifier, context, next) =>
+    Object.hasOwn(sources, specifier)
+      ? { url: specifier, format: "module", shortCircuit: true }
+      : next(specifier, context),
+  load: (url, context, next) =>
+    Object.hasOwn(sources, url)
+      ? { format: "module", source: sources[url], shortCircuit: true }
+      : next(url, context),
+});
 const ort = await import(new URL("ort.wasm.min.mjs", folder).href);
 ort.env.logLevel = "fatal";
 ort.env.wasm.numThreads = 1;
@@ -49,7 +61,7 @@ function values(metadata) {
   }));
 }
 
-async function load({ graphSize, external, tail }) {
+async function load({ graphSize, external, level, tail }) {
   const externalData = [];
   let offset = graphSize;
   for (const { path, size } of external) {
@@ -59,7 +71,7 @@ async function load({ graphSize, external, tail }) {
   session = await ort.InferenceSession.create(new Uint8Array(tail, 0, graphSize), {
     executionProviders: ["wasm"],
     numThreads: 1,
-    graphOptimizationLevel: "all",
+    graphOptimizationLevel: level,
     externalData,
   });
   return {

@@ -43,5 +43,7 @@ def command_line() -> list[str]:
         "--slots": settings.EXECUTOR_SLOTS,
         "--native-slots": settings.EXECUTOR_NATIVE_SLOTS,
     }
+    if settings.FAILPOINT:
+        options["--failpoint"] = settings.FAILPOINT
     given = [str(part) for pair in options.items() for part in pair]
     return [sys.executable, "-m", "inference.executor", *given]

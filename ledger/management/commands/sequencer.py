@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import logging
-import signal
 import threading
 import time
 from typing import Any
@@ -10,7 +9,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import Error, connection
 
-from assay.told import Told
+from assay.told import until_told
 from ledger.choices import LeaderState
 from ledger.errors import LedgerError, LogDamagedError, LogStoppedError
 from ledger.keys import load_log_key
@@ -38,14 +37,10 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.asking = Asking(settings.WITNESS_INTERVAL_S)
-        stop = Told()
-        before = {
-            number: signal.signal(number, lambda *_: stop.set())
-            for number in (signal.SIGTERM, signal.SIGINT)
-        }
         try:
-            ensure_log()
-            self.take_turns(stop)
+            with until_told(patient=True) as stop:
+                ensure_log()
+                self.take_turns(stop)
         except LedgerError as error:
             log.critical("the sequencer stops: %s", error)
             raise CommandError(f"The sequencer stops: {error}") from error
@@ -57,8 +52,6 @@ class Command(BaseCommand):
             ) from error
         finally:
             self.asking.cut_all()
-            for number, handler in before.items():
-                signal.signal(number, handler)
             connection.close()
 
     def take_turns(self, stop: threading.Event) -> None:

@@ -154,6 +154,18 @@ def kernel() -> bytes:
     return bytes(model(nodes, [value("x")], [value("y", shape=())], sizes).SerializeToString())
 
 
+def kernel_by_input() -> bytes:
+    """The same with its size as an input: n rows and columns."""
+    nodes = [
+        node("Concat", ["n", "n"], ["nn"], axis=0),
+        node("Expand", ["x", "nn"], ["e"]),
+        node("MatMul", ["e", "e"], ["m"]),
+        node("ReduceSum", ["m"], ["y"], keepdims=0),
+    ]
+    inputs = [value("x"), value("n", INT64, (1,))]
+    return bytes(model(nodes, inputs, [value("y", shape=())]).SerializeToString())
+
+
 def alloc(shape: Shape | None) -> bytes:
     sizes = [constant("n", [40000, 1000, 1000], "int64")]
     nodes = [node("ConstantOfShape", ["n"], ["y"])]

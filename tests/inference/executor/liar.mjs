@@ -5,8 +5,14 @@ import { readFrames, writeFrame } from "./frames.mjs";
 const socket = new Socket({ fd: 0, readable: true, writable: true });
 const float = { name: "honest", datatype: "FP32", shape: [1], size: 4 };
 const one = new Uint8Array([0, 0, 128, 63]);
+let hoard = null;
 const LIES = {
   honest: () => [{ outputs: [float] }, [one]],
+  // No lie: a process that keeps more and more.
+  hoard: () => {
+    hoard ??= Buffer.alloc(700 * 2 ** 20, 1);
+    return [{ outputs: [{ ...float, name: "hoard" }] }, [one]];
+  },
   name: () => [{ outputs: [{ ...float, name: "other" }] }, [one]],
   datatype: () => [{ outputs: [{ ...float, name: "datatype", datatype: "INT32" }] }, [one]],
   shape: () => [{ outputs: [{ ...float, name: "shape", shape: [2] }] }, [one]],
@@ -26,6 +32,10 @@ readFrames(socket, (header) => {
     const outputs = [...Object.keys(LIES), "garbage", "long", "silence", "exit"];
     const values = outputs.map((name) => ({ name, datatype: "FP32", shape: [1] }));
     writeFrame(socket, { ok: true, inputs: [], outputs: values });
+    return;
+  }
+  if (header.op === "drop") {
+    writeFrame(socket, { ok: true });
     return;
   }
   const [lie] = header.outputs;

@@ -21,7 +21,7 @@ from assay.checkpoint import Checkpoint
 from assay.digests import sha256
 from assay.note import ED25519, Note, VKey, render, sign_line, vkey_for
 from inference.client import ExecutorClient, ExecutorUnavailable
-from inference.executor.programs import Portable
+from inference.executor.programs import SCRIPT, Portable
 
 ROOT = Path(__file__).parents[3]
 RUNTIME = ROOT / "static" / "vendor" / "onnxruntime-web-1.30.0"
@@ -138,6 +138,14 @@ def start_supervisor(
         log=trusted,
         folder=place,
     )
+
+
+def start_liar(folder: Path, slots: int = 1) -> Running:
+    """Start a supervisor with processes that lie (see `liar.mjs`)."""
+    shutil.copy(Path(__file__).parent / "liar.mjs", folder)
+    shutil.copy(SCRIPT.parent / "frames.mjs", folder)
+    arguments = ["--host-script", str(folder / "liar.mjs"), "--slots", str(slots)]
+    return start_supervisor(arguments=arguments)
 
 
 def is_ready(client: ExecutorClient, *, free: bool = True) -> bool:

@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,8 +78,12 @@ def test_a_model_whose_processes_die_is_quarantined_and_no_other(own: Running) -
                         kill(process["pid"])
             thread.join(0.05)
     assert codes == ["unavailable", "quarantined"]
-    with pytest.raises(ExecutorError, match="3 times within 10 minutes"):
+    with pytest.raises(ExecutorError, match="3 times within 10 minutes") as caught:
         client.infer(asked, bad.read)
+    (item,) = client.status().quarantined
+    assert (item["key"], item["kind"]) == (bad.target.key, "portable")
+    assert item["reason"] == caught.value.message
+    assert 0 < item["until"] - time.time() <= 600
     wait_until(lambda: is_ready(client))
     assert client.infer(good.request(note, floats("x", 1)), good.read).outputs
 

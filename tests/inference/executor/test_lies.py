@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from inference.client import ExecutorError
-from inference.executor.programs import SCRIPT
 from tests.inference.executor.models import Revision, floats
-from tests.inference.executor.running import Running, start_supervisor
+from tests.inference.executor.running import Running, start_liar
 
 FORMS = ["name", "datatype", "shape", "negative", "huge", "size", "tail", "none", "more"]
 BREAKS = ["extra", "form", "array", "garbage", "long", "exit"]
@@ -19,11 +16,7 @@ BREAKS = ["extra", "form", "array", "garbage", "long", "exit"]
 
 @pytest.fixture(scope="module")
 def liar(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    folder = tmp_path_factory.mktemp("liar")
-    shutil.copy(Path(__file__).parent / "liar.mjs", folder)
-    shutil.copy(SCRIPT.parent / "frames.mjs", folder)
-    arguments = ["--host-script", str(folder / "liar.mjs"), "--slots", "1"]
-    running = start_supervisor(arguments=arguments)
+    running = start_liar(tmp_path_factory.mktemp("liar"))
     yield running
     running.stop()
 

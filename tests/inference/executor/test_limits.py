@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from socket import socketpair
 
 import pytest
@@ -159,3 +160,36 @@ def test_a_visitor_who_closes_the_page_stops_the_run(
     web.close()
     assert gone == [CallerGone]
     wait_until(lambda: client.status().free == 2)
+
+
+def many_outputs() -> bytes:
+    names = [f"y{number}" for number in range(257)]
+    nodes = [node("Identity", ["x"], [name]) for name in names]
+    built = model(nodes, [value("x")], [value(name) for name in names])
+    return bytes(built.SerializeToString())
+
+
+def deep() -> bytes:
+    """y = x with 17 dimensions: one more than a tensor set can name."""
+    built = model(
+        [node("Reshape", ["x", "shape"], ["y"])],
+        [value("x")],
+        [value("y", shape=[1] * 17)],
+        [constant("shape", [1] * 17, "int64")],
+    )
+    return bytes(built.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("build", "words"),
+    [(many_outputs, "more than 256"), (deep, "16 dimensions")],
+)
+def test_an_answer_that_cannot_be_told_costs_no_process(
+    supervisor: Running, client: ExecutorClient, build: Callable[[], bytes], words: str
+) -> None:
+    before = sorted(supervisor.children())
+    revision = Revision.of(build())
+    with pytest.raises(ExecutorError, match=words) as caught:
+        client.infer(revision.request(supervisor.log.checkpoint(), floats("x", 1)), revision.read)
+    assert caught.value.code == "model_failed"
+    assert sorted(supervisor.children()) == before

@@ -13,6 +13,7 @@ from pathlib import Path
 from socket import socketpair
 
 import pytest
+from onnx import TensorProto
 
 from assay.dsse import load_public_key, parse_compact, verify_envelope
 from assay.receipt import execution_of
@@ -28,8 +29,11 @@ from tests.inference.executor.models import (
     external,
     floats,
     identity,
+    model,
     network,
+    node,
     scalar,
+    value,
 )
 from tests.inference.executor.running import Running, start_supervisor, wait_until
 from tests.inference.executor.test_infer import VALUES
@@ -57,7 +61,7 @@ def asked(
 ) -> tuple[InferRequest, Revision]:
     revision = Revision.of(graph)
     request = revision.request(running.log.checkpoint(), *inputs, deadline_s=deadline_s)
-    return dataclasses.replace(request, kind="native", slot_wait_s=5), revision
+    return dataclasses.replace(request, kind="native", slot_wait_s=20), revision
 
 
 def said(running: Running, envelope: str) -> ExecutionPredicate:
@@ -108,7 +112,7 @@ def test_weights_beside_the_graph_are_found(native: Running, fast: ExecutorClien
     files = {"model.onnx": external(data), "weights.bin": data}
     revision = Revision(files, external=("weights.bin",))
     request = revision.request(native.log.checkpoint(), floats("x", 1))
-    answer = fast.infer(dataclasses.replace(request, kind="native"), revision.read)
+    answer = fast.infer(dataclasses.replace(request, kind="native", slot_wait_s=20), revision.read)
     assert answer.outputs == (floats("y", 42),)
 
 
@@ -241,3 +245,22 @@ def test_without_the_kind_an_executor_says_so(supervisor: Running, client: Execu
     with pytest.raises(ExecutorError, match="native") as caught:
         client.infer(request, revision.read)
     assert caught.value.code == "unavailable"
+
+
+def string_with_nul() -> bytes:
+    """y = a string that holds a NUL, which no request may bring."""
+    weights = TensorProto(name="w", data_type=TensorProto.STRING, dims=[1], string_data=[b"a\0b"])
+    nodes = [node("Identity", ["w"], ["y"])]
+    built = model(nodes, [value("x")], [value("y", TensorProto.STRING)], [weights])
+    return bytes(built.SerializeToString())
+
+
+def test_an_answer_that_cannot_be_told_costs_no_process(
+    native: Running, fast: ExecutorClient
+) -> None:
+    request, revision = asked(native, string_with_nul(), floats("x", 1))
+    for _ in range(2):
+        with pytest.raises(ExecutorError, match="holds a NUL") as caught:
+            fast.infer(request, revision.read)
+        assert caught.value.code == "model_failed"
+    assert not fast.status().quarantined

@@ -2,72 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pytest
 import tritonclient.http as triton
 import tritonclient.http.aio as triton_aio
-from tritonclient.utils import InferenceServerException, np_to_triton_dtype
+from tritonclient.utils import InferenceServerException
 
-from assay.dsse import parse_compact
-from assay.receipt import execution_of
-from assay.statements import parse_statement
 from assay.tensors import Tensor, tensor_digest
 from inference.models import Execution
+from tests.inference.oip.stock import SAMPLES, equal, floats, given, predicate, with_aio
 from tests.inference.oip.world import World
 
 pytestmark = [pytest.mark.django_db, pytest.mark.stock]
-T = TypeVar("T")
-SAMPLES: dict[str, Any] = {
-    "BOOL": np.array([[True, False]]),
-    "FP16": np.array([[1.5, -2.0]], dtype=np.float16),
-    "FP32": np.array([[0.1, -0.0]], dtype=np.float32),
-    "FP64": np.array([[0.1, 1e300]], dtype=np.float64),
-    "BYTES": np.array([["é".encode(), b""]], dtype=np.object_),
-    **{
-        f"{kind}INT{bits}": np.array(
-            [[np.iinfo(f"{kind}int{bits}".lower()).min, np.iinfo(f"{kind}int{bits}".lower()).max]],
-            dtype=f"{kind}int{bits}".lower(),
-        )
-        for kind in ("", "U")
-        for bits in (8, 16, 32, 64)
-    },
-}
 
 
 @pytest.fixture
 def client(live: World) -> Iterator[triton.InferenceServerClient]:
     with triton.InferenceServerClient(live.address) as made:
         yield made
-
-
-def with_aio(live: World, use: Callable[[Any], Awaitable[T]]) -> T:
-    async def run() -> T:
-        async with triton_aio.InferenceServerClient(live.address) as client:
-            return await use(client)
-
-    return asyncio.run(run())
-
-
-def given(value: Any, name: str = "x", *, binary: bool = True) -> triton.InferInput:
-    tensor = triton.InferInput(name, list(value.shape), np_to_triton_dtype(value.dtype))
-    tensor.set_data_from_numpy(value, binary_data=binary)
-    return tensor
-
-
-def floats(*values: float) -> Any:
-    return np.array(values, dtype=np.float32)
-
-
-def equal(found: Any, expected: Any) -> bool:
-    if expected.dtype == np.object_:
-        return [bytes(x) for x in found.ravel()] == [bytes(x) for x in expected.ravel()]
-    return bool(found.dtype == expected.dtype and found.tobytes() == expected.tobytes())
 
 
 def test_health_metadata_and_index(live: World, client: triton.InferenceServerClient) -> None:
@@ -112,10 +69,7 @@ def test_each_datatype_in_binary_on_the_native_kind(
         f"alice/id-{datatype.lower()}", [given(sample)], parameters={"executor": "native"}
     )
     assert equal(result.as_numpy("y"), sample)
-    statement = parse_statement(
-        parse_compact(result.get_response()["parameters"]["receipt"]).payload
-    )
-    assert execution_of(statement).runtime.kind == "native"
+    assert predicate(result).runtime.kind == "native"
 
 
 def test_bf16_is_for_the_native_kind_alone(
@@ -141,11 +95,6 @@ def test_each_datatype_in_json_has_the_same_digest(
     binary = client.infer(name, [given(sample)])
     assert predicate(result).input == predicate(binary).input
     assert predicate(result).output == predicate(binary).output
-
-
-def predicate(result: Any) -> Any:
-    envelope = parse_compact(result.get_response()["parameters"]["receipt"])
-    return execution_of(parse_statement(envelope.payload))
 
 
 def test_text_in_json(live: World, client: triton.InferenceServerClient) -> None:

@@ -115,6 +115,7 @@ def folders(root: Path, running: Running) -> dict[str, Any]:
         "WITNESS_POLICY": root / "witness-policy.txt",
         "EXECUTOR_SOCKET": running.socket,
         "EXECUTOR_NATIVE_SLOTS": 1,
+        "INFER_QUEUE_S": 30,  # a native process is started anew for each model
         "STORAGES": storages,
         "STATIC_ROOT": root / "static",
         "PASSWORD_HASHERS": ["django.contrib.auth.hashers.MD5PasswordHasher"],

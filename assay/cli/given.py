@@ -1,0 +1,141 @@
+"""What `assay replay` and `assay trace` share: the receipt's signature, and the bytes of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from assay.cli.files import read_file, read_folder
+from assay.cli.output import Output
+from assay.cli.settings import node_binary
+from assay.cli.trust import Named, NotPinnedError, Trust, load_keys, load_trust, origin_of
+from assay.cli.verify import choose_key
+from assay.dsse import verify_envelope
+from assay.errors import MisuseError, UnavailableError
+from assay.fetch import check_url, fetch
+from assay.limits import LIMITS
+from assay.receipt import Receipt
+from assay.replay import (
+    Material,
+    NodeRunner,
+    Registry,
+    files_from_folder,
+    files_from_registry,
+    find_node,
+    material_from_registry,
+    read_model,
+)
+from assay.replay.run import set_value
+from assay.statements import ExecutionPredicate, Runtime
+from assay.verify import verify_receipt
+
+_LOG_MOUNT = "/log"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What the reader has at hand; the rest comes from the registry at `base`, if that is known."""
+
+    model: Path | None
+    input: Path | None
+    blob: Path | None
+    runtime: Path | None
+    base: str
+    input_salt: bytes | None
+    output_salt: bytes | None
+
+    @property
+    def offline(self) -> bool:
+        """Nothing needs to be fetched."""
+        return None not in (self.model, self.input, self.runtime)
+
+    def registry(self) -> Registry:
+        """Return the registry; MisuseError when none is known."""
+        if not self.base:
+            raise MisuseError("give --url, or --model, --input and --runtime")
+        return Registry(check_url(self.base), fetch)
+
+
+def check_signature(data: bytes, receipt: Receipt, named: Named, output: Output) -> Trust | None:
+    """Check as much of the receipt as the reader's pins allow, and say how much that was."""
+    bundle = receipt.bundle
+    origin = origin_of(bundle.entry.inclusion.checkpoint)
+    try:
+        trust = load_trust(origin, named)
+    except NotPinnedError:
+        if named.trusted_root is not None or named.policy is not None:
+            raise  # the reader asked for the log: a check of less is no answer
+        _check_envelope(receipt, origin, named, output)
+        return None
+    verify_receipt(
+        data,
+        key=choose_key(trust.keys, bundle.hint, named=named.key is not None),
+        trusted_root=trust.trusted_root,
+        policy=trust.policy,
+        on_step=output.step,
+    )
+    return trust
+
+
+def _check_envelope(receipt: Receipt, origin: str, named: Named, output: Output) -> None:
+    try:
+        keys = load_keys(origin, named.key)
+    except NotPinnedError:
+        output.note("The signature was not checked: no key is known.")
+        return
+    trusted = choose_key(keys, receipt.bundle.hint, named=named.key is not None)
+    trusted.check_role(receipt.statement.predicate_type)
+    verify_envelope(receipt.bundle.envelope, trusted.key)
+    output.note(f"Signed by key {trusted.key.fingerprint}; the log was not checked.")
+
+
+def base_of(receipt: str, parsed: Receipt, trust: Trust | None) -> str:
+    """Return the registry that a receipt's URL or the trusted log's base URL belongs to."""
+    parts = urlsplit(receipt)
+    if parts.scheme in ("http", "https"):
+        return f"{parts.scheme}://{parts.netloc}"
+    if trust is None:
+        return ""
+    log = trust.trusted_root.find(parsed.bundle.entry.key_id32)
+    return log.base_url.rstrip("/").removesuffix(_LOG_MOUNT)
+
+
+def runner_for(runtime: Runtime, given: Given) -> NodeRunner:
+    """Return Node with the files of `runtime`: those in the reader's folder, or known ones.
+
+    Raises:
+        UnavailableError: there is no Node, or nobody has the files.
+        VerificationError: they are others.
+    """
+    if given.runtime is not None:
+        files = files_from_folder(runtime, given.runtime)
+    else:
+        files = files_from_registry(runtime, given.registry())
+    return NodeRunner(node=find_node(node_binary()), files=files)
+
+
+def material_of(predicate: ExecutionPredicate, given: Given) -> Material:
+    """Return graph, external data and input, from the reader's files or the registry."""
+    tensors = read_file(given.input, LIMITS.tensor_bytes) if given.input is not None else None
+    if given.model is None:
+        return material_from_registry(predicate, given.registry(), input_tensors=tensors)
+    manifest = read_folder(given.model) if given.model.is_dir() else None
+    graph, external = read_model(predicate, given.model, manifest)
+    if tensors is None:
+        tensors = given.registry().tensors(predicate.execution, "input")
+    return Material(graph=graph, external=external, input=tensors)
+
+
+def claimed(predicate: ExecutionPredicate, given: Given) -> bytes | None:
+    """Return the claimed output where it can be had: the verdict does not need it."""
+    if given.blob is not None:
+        return read_file(given.blob, LIMITS.tensor_bytes)
+    if given.offline:
+        return None
+    try:
+        data = given.registry().tensors(predicate.execution, "output")
+    except UnavailableError:
+        return None
+    matches = set_value(predicate.output, data, given.output_salt) == predicate.output.sha256
+    return data if matches else None
