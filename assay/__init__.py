@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from assay.policy import parse_policy, parse_trusted_root
     from assay.receipt import parse_receipt
     from assay.tensors import decode_tensors
-    from assay.verify import verify_bundle, verify_receipt
+    from assay.verify import verify_alias, verify_bundle, verify_receipt
 
 __all__ = [
     "AssayError",
@@ -55,6 +55,7 @@ __all__ = [
     "parse_policy",
     "parse_receipt",
     "parse_trusted_root",
+    "verify_alias",
     "verify_bundle",
     "verify_receipt",
 ]
@@ -66,6 +67,7 @@ _HOMES = {
     "parse_policy": "assay.policy",
     "parse_receipt": "assay.receipt",
     "parse_trusted_root": "assay.policy",
+    "verify_alias": "assay.verify",
     "verify_bundle": "assay.verify",
     "verify_receipt": "assay.verify",
 }

@@ -131,7 +131,7 @@ def _token() -> str:
 
     user = get_user_model().objects.create_user(OWNER, f"{OWNER}@localhost")
     create_person(user)
-    _, token = tokens.create(user, name="bench", scope="write")
+    _, token = tokens.create(user, name="bench", scope="admin")
     return token
 
 

@@ -6,7 +6,7 @@ their own and use `describe` alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.conf import settings
@@ -19,7 +19,8 @@ from rest_framework.response import Response
 from assay.errors import AssayError
 from inference.errors import InferenceError
 from ledger.errors import LedgerError
-from registry.errors import RegistryError
+from registry.errors import MovedError, RegistryError
+from registry.moved import new_address
 
 AWAY = (OperationalError, InterfaceError)
 
@@ -33,6 +34,7 @@ class Problem:
     message: str
     detail: Any = None
     retry_after_s: int | None = None
+    location: str = ""
 
     def body(self) -> dict[str, Any]:
         """Return the REST form."""
@@ -45,6 +47,8 @@ class Problem:
             headers["Retry-After"] = str(self.retry_after_s)
         if self.status == 401:
             headers["WWW-Authenticate"] = "Bearer"
+        if self.location:
+            headers["Location"] = self.location
         return headers
 
 
@@ -119,11 +123,21 @@ def _describe_drf(error: exceptions.APIException) -> Problem:
     return Problem(status=error.status_code, code=code, message=str(error.detail))
 
 
+def relocate(problem: Problem, full_path: str, error: MovedError) -> Problem:
+    """Return `problem` with the address of today; 404 where the old name is not in the address."""
+    address = new_address(full_path, error)
+    if address is None:
+        return replace(problem, status=404)
+    return replace(problem, location=address)
+
+
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
     """Answer for DRF; None lets Django report a fault of ours."""
     problem = describe(error)
     if problem is None:
         return None
+    if isinstance(error, MovedError):
+        problem = relocate(problem, context["request"].get_full_path(), error)
     return Response(problem.body(), status=problem.status, headers=problem.headers())
 
 

@@ -13,8 +13,9 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.template.loader import render_to_string
 
-from config.api import AWAY, FAULT, Problem, describe, json_problem
+from config.api import AWAY, FAULT, Problem, describe, json_problem, relocate
 from config.middleware import is_plain
+from registry.errors import MovedError
 
 _WORDS = {
     400: ("That cannot be done with what was sent", "Correct it and send it again."),
@@ -71,7 +72,17 @@ class ErrorPagesMiddleware:
         if isinstance(error, AWAY) and wants_page(request):
             return _bare(request, "503.html", 503)
         problem = describe(error)
+        if problem is not None and isinstance(error, MovedError):
+            problem = relocate(problem, request.get_full_path(), error)
+            if problem.location and wants_page(request):
+                return _moved(request, problem)
         return None if problem is None else answer(request, problem)
+
+
+def _moved(request: HttpRequest, problem: Problem) -> HttpResponse:
+    """Lead a browser to where the model is now, for today: a model may come home."""
+    status = 301 if request.method in ("GET", "HEAD") else 308
+    return HttpResponse(status=status, headers=problem.headers())
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

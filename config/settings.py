@@ -95,7 +95,25 @@ BLOBS_DIR = DATA / "blobs"
 UPLOADS_DIR = DATA / "uploads"
 UPLOAD_MAX_BYTES = env.integer("UPLOAD_MAX_BYTES", 20 * 2**30)
 UPLOAD_PART_BYTES = 8 * 2**20
-OWNER_QUOTA_BYTES = env.integer("OWNER_QUOTA_BYTES", 50 * 2**30)
+# What one owner may have; `Quota` rows say otherwise for single ones.
+QUOTA_BYTES = env.integer("QUOTA_BYTES", 50 * 2**30)
+QUOTA_MODELS = env.integer("QUOTA_MODELS", 10_000)
+QUOTA_UPLOADS = env.integer("QUOTA_UPLOADS", 2_000)
+# Content that nothing names goes after so many hours.
+COLLECT_GRACE_HOURS = env.integer("COLLECT_GRACE_HOURS", 168)
+# Empty: the folder BLOBS_DIR. Else s3://bucket/prefix; boto3 finds the credentials by itself.
+BLOBS_STORAGE = env.text("BLOBS_STORAGE")
+if BLOBS_STORAGE and (urlsplit(BLOBS_STORAGE).scheme, bool(urlsplit(BLOBS_STORAGE).netloc)) != (
+    "s3",
+    True,
+):
+    raise env.SettingError(f"BLOBS_STORAGE is s3://bucket/prefix or empty, not {BLOBS_STORAGE!r}")
+BLOBS_S3_ENDPOINT = env.text("BLOBS_S3_ENDPOINT")
+BLOBS_S3_REGION = env.text("BLOBS_S3_REGION", "us-east-1")
+# The store's address as clients reach it, where that is another one.
+BLOBS_S3_PUBLIC = env.text("BLOBS_S3_PUBLIC")
+# Whether clients send parts to the store, and fetch files from it, by addresses signed for them.
+BLOBS_S3_DIRECT = env.boolean("BLOBS_S3_DIRECT", True)
 STORAGES: dict[str, dict[str, Any]] = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "blobs": {
@@ -105,6 +123,11 @@ STORAGES: dict[str, dict[str, Any]] = {
     "staticfiles": {"BACKEND": "config.static.StaticStorage"},
 }
 MEDIA_ROOT = DATA / "media"
+
+# ------------------------------------------------------------------ trusted publishing
+
+# Whose ID tokens a build may exchange for an API token of a model that trusts it.
+TRUSTED_ISSUERS = env.words("TRUSTED_ISSUERS", ("https://token.actions.githubusercontent.com",))
 
 # ------------------------------------------------------------------ the Hugging Face Hub surface
 
@@ -270,7 +293,11 @@ CELERY_BEAT_SCHEDULE = {
     "fire-schedules": {"task": "inference.tasks.fire_schedules", "schedule": 5.0},
     "sweep-traces": {"task": "inference.tasks.sweep_traces", "schedule": 10.0},
     "sweep-staged-payloads": {"task": "ledger.tasks.sweep_staged", "schedule": 3600.0},
+    "collect-blobs": {"task": "registry.tasks.collect_blobs", "schedule": 86400.0},
     "sweep-uploads": {"task": "registry.tasks.sweep_uploads", "schedule": 600.0},
+    "add-up-downloads": {"task": "registry.tasks.add_up_downloads", "schedule": 30.0},
+    "count-executions": {"task": "inference.tasks.count_executions", "schedule": 15.0},
+    "send-letters": {"task": "registry.tasks.send_letters", "schedule": 10.0},
 }
 
 # ------------------------------------------------------------------ accounts, tokens

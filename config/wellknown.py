@@ -11,7 +11,6 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable
-from typing import BinaryIO
 
 from django.http import (
     FileResponse,
@@ -35,7 +34,7 @@ from registry import selectors
 from registry.choices import Visibility
 from registry.errors import RegistryError
 from registry.models import Key, Revision
-from registry.storage import blobs
+from registry.views.sending import send
 
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
@@ -68,12 +67,10 @@ def _keys() -> bytes:
 
 
 def _key(key: Key) -> dict[str, object]:
-    ended: dict[str, object] = {}
-    if key.revocation and key.revocation.index is not None:
-        ended = {
-            "revoked": key.revocation.index,
-            "revokedLog": ledger.log_origin(key.revocation),
-        }
+    # To a reader a superseded key is one that was revoked there: the earlier of the two counts.
+    end, ended = key.supersession or key.revocation, {}
+    if end and end.index is not None:
+        ended = {"revoked": end.index, "revokedLog": ledger.log_origin(end)}
     return {
         "fingerprint": key.fingerprint,
         "role": key.role,
@@ -135,23 +132,24 @@ def blob(request: HttpRequest, sha256: str) -> HttpResponseBase:
     Also the manifest of a released revision, whose name is the digest of its RFC 8785 form.
     """
     manifest = _manifest(sha256)
-    try:
-        stream = io.BytesIO(manifest) if manifest else _public(sha256)
-    except RegistryError as error:
-        return _problem(error)
-    headers = {"ETag": f'"{sha256}"', "Cache-Control": FOREVER}
-    known = get_conditional_response(request, etag=headers["ETag"])
+    etag = f'"{sha256}"'
+    if manifest is None:
+        try:
+            found = selectors.public_blob(sha256)
+        except RegistryError as error:
+            return _problem(error)
+        return send(request, found, etag=etag, disposition="attachment", public=True)
+    headers = {"ETag": etag, "Cache-Control": FOREVER}
+    known = get_conditional_response(request, etag=etag)
     if known is not None and known.status_code == 304:
-        stream.close()
         return HttpResponseNotModified(headers=headers)
     headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
     return FileResponse(
-        stream, content_type="application/octet-stream", as_attachment=True, headers=headers
+        io.BytesIO(manifest),
+        content_type="application/octet-stream",
+        as_attachment=True,
+        headers=headers,
     )
-
-
-def _public(sha256: str) -> BinaryIO:
-    return blobs().open(selectors.public_blob(sha256).sha256)
 
 
 def _manifest(sha256: str) -> bytes | None:

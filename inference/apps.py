@@ -17,9 +17,15 @@ class InferenceConfig(AppConfig):
     name = "inference"
 
     def ready(self) -> None:
-        """Hear of new revisions, which are inspected, and of new releases, which are warmed up."""
+        """Hear of new revisions, which are inspected, and of new releases, which are warmed up.
+
+        The registry asks here which executions a card's results name.
+        """
+        from inference.services.ran import ran
+        from registry.executions import set_source
         from registry.signals import revision_committed
 
+        set_source(ran)
         failpoints.arm(settings.FAILPOINT)
         revision_committed.connect(_on_revision, dispatch_uid="inference.inspection")
         post_save.connect(_on_release, sender="registry.Release", dispatch_uid="inference.warming")

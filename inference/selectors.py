@@ -15,9 +15,9 @@ from inference.errors import DroppedError, UnknownExecutionError
 from inference.models import Execution, Tensors
 from registry.choices import KeyRole, KeyState
 from registry.errors import UnknownFileError
-from registry.models import Key
-from registry.rights import Caller, readable
-from registry.storage import Blobs, blobs
+from registry.models import FormerName, Key
+from registry.rights import Caller, fetchable
+from registry.storage import BlobStore, blobs
 
 PAGE = 50
 NONCE_BYTES = 32
@@ -32,8 +32,8 @@ class Page:
 
 
 def visible(user: Caller) -> QuerySet[Execution]:
-    """Return the executions that `user` may know of: of models they may read, and their own."""
-    seen = readable(user, "revision__model__")
+    """Return the executions that `user` may know of: of models they may run, and their own."""
+    seen = fetchable(user, "revision__model__")
     if user is not None and user.is_authenticated:
         seen |= Q(caller_id=user.pk)
     related = ("revision__release", "revision__model__owner", "output", "entry", "caller")
@@ -64,7 +64,7 @@ def page(
 ) -> Page:
     """Return a page, newest first. Ids sort by time, so the last id shown is the cursor.
 
-    `model` is "owner/name" as it was when the execution ran; `mine` leaves only those that `user`
+    `model` is "owner/name", of today or as it was when the execution ran; `mine` leaves only those that `user`
     started. A malformed cursor is the beginning.
     """
     rows = visible(user).order_by("-id")
@@ -73,7 +73,7 @@ def page(
         rows = rows.filter(caller_id=user.pk) if user and user.is_authenticated else rows.none()
     if model:
         # A name that PostgreSQL cannot hold is nobody's.
-        rows = rows.none() if "\0" in model else rows.filter(model_name__iexact=model)
+        rows = rows.none() if "\0" in model else rows.filter(_named(model))
     if state:
         rows = rows.filter(state=state)
     if batch:
@@ -85,6 +85,18 @@ def page(
     found = list(rows[: size + 1])
     more = len(found) > size
     return Page(executions=found[:size], next=str(found[size - 1].id) if more else "")
+
+
+def _named(model: str) -> Q:
+    """Return the condition for executions of the model called so, under its former names too."""
+    owner, _, name = model.partition("/")
+    former = FormerName.objects.filter(
+        model__owner__name__iexact=owner, model__name__iexact=name
+    ).values_list("name", flat=True)
+    found = Q(model_name__iexact=model)
+    for known in former:
+        found |= Q(model_name__iexact=known)
+    return found
 
 
 def batch_states(batch: uuid.UUID, user: Caller) -> dict[str, int]:
@@ -121,7 +133,7 @@ def may_see_tensors(execution: Execution, user: Caller) -> bool:
     return not closed or is_caller(execution, user)
 
 
-def tensor_files() -> Blobs:
+def tensor_files() -> BlobStore:
     """Return where large tensor sets lie: apart from the files of models, which never expire."""
     return blobs("tensors/")
 

@@ -10,6 +10,7 @@ from celery import shared_task
 from inference import outgoing, wakeups
 from inference.failpoints import reach
 from inference.services import (
+    counting,
     deliveries,
     determinism,
     drain as draining,
@@ -139,3 +140,9 @@ def warm_after_start() -> int:
 def check_determinism() -> int:
     """Try some releases that were not tried: do they give the same bits each time?"""
     return determinism.check_some()
+
+
+@shared_task
+def count_executions() -> int:
+    """Add what the ledger has taken in to the counters of releases; return how many."""
+    return counting.count_executions()

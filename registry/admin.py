@@ -13,16 +13,19 @@ from django.db.models import Model as Row
 from django.http import HttpRequest
 
 from registry.models import (
+    AccessRequest,
     Alias,
     ApiToken,
     AuditEvent,
     Claim,
     Key,
+    Membership,
     Model,
     Owner,
     Release,
     ReservedName,
     Revision,
+    Transfer,
     Upload,
 )
 
@@ -47,6 +50,34 @@ class OwnerAdmin(ReadOnly):
     list_display = ("name", "kind", "user", "created_at")
     list_select_related = ("user",)
     search_fields = ("name",)
+
+
+@admin.register(Membership)
+class MembershipAdmin(ReadOnly):
+    """Members of organisations, and who is invited."""
+
+    list_display = ("owner", "user", "role", "state", "created_at")
+    list_select_related = ("owner", "user")
+    list_filter = ("role", "state")
+    search_fields = ("owner__name", "user__username")
+
+
+@admin.register(AccessRequest)
+class AccessRequestAdmin(ReadOnly):
+    """Requests for the files of gated models."""
+
+    list_display = ("model", "user", "state", "asked_at", "decided_by")
+    list_select_related = ("model__owner", "user", "decided_by")
+    list_filter = ("state",)
+
+
+@admin.register(Transfer)
+class TransferAdmin(ReadOnly):
+    """Models that change hands."""
+
+    list_display = ("model", "source", "target", "state", "asked_by", "created_at")
+    list_select_related = ("model__owner", "source", "target", "asked_by")
+    list_filter = ("state",)
 
 
 @admin.register(ReservedName)
@@ -141,14 +172,15 @@ class UploadAdmin(ReadOnly):
 class AuditEventAdmin(ReadOnly):
     """The audit log."""
 
-    list_display = ("created_at", "user", "action", "target")
-    list_select_related = ("user",)
+    list_display = ("created_at", "user", "action", "target", "owner", "model", "token")
+    list_select_related = ("user", "owner", "model__owner")
     list_filter = ("action",)
     search_fields = ("target",)
 
 
 # ------------------------------------------------------------------ accounts
 
+import_module("registry.admin_storage")  # quotas, appeals
 import_module("allauth.mfa.admin")  # registers the stock class, as the import of auth's above did
 admin.site.unregister([User, Authenticator])
 

@@ -32,10 +32,10 @@ def check_uploads(**_: Any) -> list[CheckMessage]:
                 id="registry.E002",
             )
         )
-    if settings.OWNER_QUOTA_BYTES < settings.UPLOAD_MAX_BYTES:
+    if settings.QUOTA_BYTES < settings.UPLOAD_MAX_BYTES:
         found.append(
             CheckWarning(
-                "OWNER_QUOTA_BYTES is below UPLOAD_MAX_BYTES: the largest file fits nobody.",
+                "QUOTA_BYTES is below UPLOAD_MAX_BYTES: the largest file fits nobody.",
                 hint="Raise the quota, or lower the limit of a file.",
                 id="registry.W001",
             )

@@ -17,6 +17,7 @@ class Visibility(models.TextChoices):
 
     PUBLIC = "public", "public"
     PRIVATE = "private", "private"
+    GATED = "gated", "gated"
 
 
 class UploadState(models.TextChoices):
@@ -50,7 +51,16 @@ class KeyState(models.TextChoices):
     """Whether a key's new statements count."""
 
     REGISTERED = "registered", "registered"
+    SUPERSEDED = "superseded", "superseded"
     REVOKED = "revoked", "revoked"
+
+
+class KeyEvent(models.TextChoices):
+    """What an owner is told by e-mail."""
+
+    REGISTERED = "registered", "a key was added"
+    ROTATED = "rotated", "a key took the place of another"
+    REVOKED = "revoked", "a key was revoked"
 
 
 class ClaimKind(models.TextChoices):
@@ -62,10 +72,68 @@ class ClaimKind(models.TextChoices):
 
 
 class TokenScope(models.TextChoices):
-    """What a token may do."""
+    """What a token may do; each includes the one before."""
 
     READ = "read", "read"
     WRITE = "write", "read and write"
+    PUBLISH = "publish", "read, write and release"
+    ADMIN = "admin", "everything"
+
+
+class Role(models.TextChoices):
+    """What a member of an organisation may do there; each includes the one before."""
+
+    READER = "reader", "reader"
+    WRITER = "writer", "writer"
+    PUBLISHER = "publisher", "publisher"
+    ADMIN = "admin", "admin"
+
+
+class Action(models.TextChoices):
+    """What can be done to an owner or to a model; who may is in `registry.rights`."""
+
+    READ = "read", "know of it and read its page"
+    FILES = "files", "have its files and run it"
+    WRITE = "write", "upload, commit, edit the card"
+    RELEASE = "release", "sign and withdraw releases"
+    ALIAS = "alias", "move aliases"
+    SETTINGS = "settings", "change who may know of it"
+    DELETE = "delete", "delete it"
+    TRANSFER = "transfer", "give it to another owner"
+    MEMBERS = "members", "say who is a member"
+    KEYS = "keys", "register and revoke keys"
+
+
+class MemberState(models.TextChoices):
+    """An invitation gives no right until it is accepted."""
+
+    INVITED = "invited", "invited"
+    MEMBER = "member", "member"
+
+
+class Gate(models.TextChoices):
+    """How requests for a gated model are answered."""
+
+    MANUAL = "manual", "somebody looks at each request"
+    AUTO = "auto", "every request is approved at once"
+
+
+class AccessState(models.TextChoices):
+    """Where a request for the files of a gated model stands."""
+
+    WAITING = "waiting", "waiting"
+    APPROVED = "approved", "approved"
+    DECLINED = "declined", "declined"
+    WITHDRAWN = "withdrawn", "withdrawn"
+
+
+class TransferState(models.TextChoices):
+    """Where the transfer of a model stands; all but `waiting` are final."""
+
+    WAITING = "waiting", "waiting for the new owner"
+    ACCEPTED = "accepted", "accepted"
+    DECLINED = "declined", "declined"
+    CANCELLED = "cancelled", "cancelled"
 
 
 class RefKind(models.TextChoices):
@@ -73,3 +141,11 @@ class RefKind(models.TextChoices):
 
     BRANCH = "branch", "branch"
     TAG = "tag", "tag"
+
+
+class AppealState(models.TextChoices):
+    """Where the appeal against a failed inspection stands; all but `waiting` are final."""
+
+    WAITING = "waiting", "waiting for a moderator"
+    UPHELD = "upheld", "the refusal stands"
+    AGAIN = "again", "inspected again"

@@ -144,3 +144,108 @@ class NoGraphError(RegistryError):
 
     code = "no_graph"
     status = 409
+
+
+class UnknownOwnerError(RegistryError):
+    """No such person or organisation, or none that the caller may know of."""
+
+    code = "unknown_owner"
+    status = 404
+
+
+class UnknownRequestError(RegistryError):
+    """No such invitation, request or transfer that the caller may know of."""
+
+    code = "unknown_request"
+    status = 404
+
+
+class UnknownTokenError(RegistryError):
+    """The caller has no such token."""
+
+    code = "unknown_token"
+    status = 404
+
+
+class GatedError(RegistryError):
+    """The files of a gated model are for those whose request was approved."""
+
+    code = "gated"
+    status = 403
+
+
+class MovedError(RegistryError):
+    """The model has another address now; `detail` has the old and the new name."""
+
+    code = "moved"
+    status = 308
+
+
+class LastAdminError(RegistryError):
+    """An organisation would be left without an admin."""
+
+    code = "last_admin"
+    status = 409
+
+
+class WithdrawnError(RegistryError):
+    """The release was withdrawn: no alias moves to it."""
+
+    code = "withdrawn"
+    status = 409
+
+
+class BadTokenError(RegistryError):
+    """An ID token is malformed, not its issuer's, not for this site, or not of this time."""
+
+    code = "bad_token"
+    status = 401
+
+
+class UntrustedIssuerError(RegistryError):
+    """The operator trusts no tokens of this issuer."""
+
+    code = "untrusted_issuer"
+    status = 403
+
+
+class IssuerAwayError(RegistryError):
+    """The keys of a trusted issuer cannot be fetched now."""
+
+    code = "issuer_away"
+    status = 503
+
+
+class ReplayedTokenError(RegistryError):
+    """This ID token was exchanged before."""
+
+    code = "replayed_token"
+    status = 409
+
+
+class UnknownPublisherError(RegistryError):
+    """The model trusts no such workflow."""
+
+    code = "unknown_publisher"
+    status = 404
+
+
+class TooManyError(RegistryError):
+    """The owner has as many models, or uploads at a time, as it may."""
+
+    code = "too_many"
+    status = 409
+
+
+class UnknownAppealError(RegistryError):
+    """The revision has no appeal that the caller may know of."""
+
+    code = "unknown_appeal"
+    status = 404
+
+
+class StoreAwayError(RegistryError):
+    """The object store that keeps the files does not answer, or refuses."""
+
+    code = "store_away"
+    status = 503

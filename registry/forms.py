@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 from django import forms
 
-from registry.choices import TokenScope, Visibility
+from registry.choices import Visibility
 from registry.services.cards import MAX_BYTES
 
 _PLAIN = {"autocomplete": "off", "spellcheck": "false", "autocapitalize": "none"}
@@ -13,6 +16,7 @@ _PLAIN = {"autocomplete": "off", "spellcheck": "false", "autocapitalize": "none"
 class NewModelForm(forms.Form):
     """The name of a model and who may know of it."""
 
+    owner = forms.ChoiceField(label="Owner", help_text="You, or an organisation of yours.")
     name = forms.CharField(
         max_length=96,
         widget=forms.TextInput(attrs=_PLAIN),
@@ -21,26 +25,21 @@ class NewModelForm(forms.Form):
     visibility = forms.ChoiceField(
         choices=Visibility.choices,
         initial=Visibility.PUBLIC,
-        help_text="A private model is for you alone; what you sign is in the public ledger anyway.",
+        help_text="A private model is for its owner alone, and everybody has to ask for the files "
+        "of a gated one; what you sign is in the public ledger anyway.",
     )
+
+    def __init__(self, *args: Any, owners: Iterable[str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        names = list(owners)
+        field = self.fields["owner"]
+        if isinstance(field, forms.ChoiceField):
+            field.choices = [(name, name) for name in names]
+        if len(names) < 2:  # there is nothing to choose
+            del self.fields["owner"]
 
 
 class CardForm(forms.Form):
     """The whole README.md. White space is part of the bytes, so nothing is stripped."""
 
     card = forms.CharField(strip=False, max_length=MAX_BYTES, widget=forms.Textarea)
-
-
-class TokenForm(forms.Form):
-    """A new API token."""
-
-    name = forms.CharField(
-        max_length=80,
-        widget=forms.TextInput(attrs={"autocomplete": "off"}),
-        help_text="What will use it, for example 'CI'.",
-    )
-    scope = forms.ChoiceField(
-        choices=TokenScope.choices,
-        initial=TokenScope.READ,
-        help_text="Take 'read' unless the program publishes or deletes.",
-    )

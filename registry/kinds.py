@@ -1,6 +1,10 @@
 """What kind of file this is, by its first bytes: the registry hosts ONNX, weights and text.
 
-Suffixes are not believed, except that a file called `.onnx` must begin as an ONNX model does.
+Suffixes are not believed, with two exceptions: a file called `.onnx` must begin as an ONNX model
+does, and one that is called as what a loader would run (`.pkl`, `.pt`, `.keras`) is refused unless
+it is text: packed or not, that loader opens it. What the first bytes cannot say, the end of a file
+among it, is asked by `registry.kinds_whole`.
+
 Whether a model names a data file, and everything inside the model, is asked by the inspection,
 in another process.
 """
@@ -37,11 +41,13 @@ class _Magic:
 
 
 _UNPACK = "Unpack it and upload the files."
-_EXPORT = "Export the model to ONNX and upload that."
+EXPORT = "Export the model to ONNX and upload that."
 _LEAVE = "Leave this file out."
 _MAGICS = (
     _Magic(
-        start=b"PK\x03\x04", what="a zip archive (or a PyTorch file, which is one)", remedy=_EXPORT
+        start=b"PK\x03\x04",
+        what="a zip archive (PyTorch and Keras files are: pickles and code)",
+        remedy=EXPORT,
     ),
     _Magic(start=b"PK\x05\x06", what="a zip archive", remedy=_UNPACK),
     _Magic(start=b"PK\x07\x08", what="a zip archive", remedy=_UNPACK),
@@ -59,10 +65,15 @@ _MAGICS = (
     _Magic(start=b"\xcf\xfa\xed\xfe", what="a program (Mach-O)", remedy=_LEAVE),
     _Magic(start=b"\xca\xfe\xba\xbe", what="a program (Mach-O or Java)", remedy=_LEAVE),
     _Magic(start=b"\x00asm", what="a program (WebAssembly)", remedy=_LEAVE),
-    _Magic(start=b"\x89HDF\r\n\x1a\n", what="an HDF5 file (Keras)", remedy=_EXPORT),
-    _Magic(start=b"GGUF\x02\x00", what="a GGUF model", remedy=_EXPORT),
-    _Magic(start=b"GGUF\x03\x00", what="a GGUF model", remedy=_EXPORT),
-    _Magic(start=b"TFL3", what="a TensorFlow Lite model", remedy=_EXPORT, offset=4),
+    _Magic(start=b"\x04\x22\x4d\x18", what="an lz4 archive", remedy=_UNPACK),
+    _Magic(
+        start=b"\x89HDF\r\n\x1a\n",
+        what="an HDF5 file (Keras, whose Lambda layers are code)",
+        remedy=EXPORT,
+    ),
+    _Magic(start=b"GGUF\x02\x00", what="a GGUF model", remedy=EXPORT),
+    _Magic(start=b"GGUF\x03\x00", what="a GGUF model", remedy=EXPORT),
+    _Magic(start=b"TFL3", what="a TensorFlow Lite model", remedy=EXPORT, offset=4),
     _Magic(start=b"\x89PNG\r\n\x1a\n", what="a picture (PNG)", remedy=_LEAVE),
     _Magic(start=b"\xff\xd8\xff", what="a picture (JPEG)", remedy=_LEAVE),
     _Magic(start=b"GIF8", what="a picture (GIF)", remedy=_LEAVE),
@@ -75,6 +86,10 @@ _PICKLE = re.compile(
 )
 _CODE = frozenset({"GLOBAL", "INST"})
 _USED = frozenset({"PUT", "BINPUT", "LONG_BINPUT", "REDUCE", "OBJ", "BUILD"})
+_LOADED = (
+    *(".pkl", ".pickle", ".joblib", ".dill", ".pt", ".pth", ".ckpt", ".mar", ".nemo"),
+    *(".h5", ".hdf5", ".keras", ".npz"),
+)
 _MARKUP = re.compile(
     rb"(?:\s|<!--.*?-->|<\?xml[^>]*\?>)*<(?:!doctype\s+(?:html|svg)|html|head|body|script|svg|iframe)"
     rb"[\s>/]",
@@ -94,31 +109,35 @@ def kind_of(path: str, head: bytes, size: int) -> Kind:
     _refuse_dangerous(path, head, whole=size <= len(head))
     if path.lower().endswith(".onnx"):
         if not _begins_as_onnx(head):
-            raise _refused(path, "is called .onnx and is not an ONNX model", _EXPORT)
+            raise refused(path, "is called .onnx and is not an ONNX model", EXPORT)
         return Kind.ONNX
     if _is_safetensors(head, size):
         return Kind.SAFETENSORS
     if _is_text(head, whole=size <= len(head)):
         return Kind.TEXT
+    if path.lower().endswith(_LOADED):
+        suffix = path.rpartition(".")[2]
+        raise refused(path, f"is called .{suffix}, and what loads such files runs code", EXPORT)
     return Kind.DATA
 
 
-def _refused(path: str, what: str, remedy: str) -> RefusedFileError:
+def refused(path: str, what: str, remedy: str) -> RefusedFileError:
+    """Return the refusal of the file at `path`, of code `kind`."""
     return RefusedFileError(f"'{path}' {what}.", path=path, code="kind", remedy=remedy)
 
 
 def _refuse_dangerous(path: str, head: bytes, *, whole: bool) -> None:
     for magic in _MAGICS:
         if head[magic.offset : magic.offset + len(magic.start)] == magic.start:
-            raise _refused(path, f"is {magic.what}", magic.remedy)
+            raise refused(path, f"is {magic.what}", magic.remedy)
     if _PICKLE.match(head) or _is_old_pickle(head, whole=whole):
-        raise _refused(path, "is a Python pickle, which runs code when it is loaded", _EXPORT)
+        raise refused(path, "is a Python pickle, which runs code when it is loaded", EXPORT)
     if _is_windows_program(head):
-        raise _refused(path, "is a program (PE)", _LEAVE)
+        raise refused(path, "is a program (PE)", _LEAVE)
     if head.startswith(b"\x93NUMPY") and _NPY_OBJECTS.search(head):
-        raise _refused(path, "is a NumPy file of Python objects", "Save it without objects.")
+        raise refused(path, "is a NumPy file of Python objects", "Save it without objects.")
     if _MARKUP.match(head.removeprefix(b"\xef\xbb\xbf")):
-        raise _refused(path, "is a web page or a drawing with scripts (HTML, SVG)", _LEAVE)
+        raise refused(path, "is a web page or a drawing with scripts (HTML, SVG)", _LEAVE)
 
 
 def _is_old_pickle(head: bytes, *, whole: bool) -> bool:

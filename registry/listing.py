@@ -1,40 +1,46 @@
-"""The lists of models on pages: search, order, keyset paging. Cost does not grow with the page."""
+"""The lists of models: filters, order, keyset paging. Cost does not grow with the page.
+
+A page is cut by keys (the sorted value, then the id), so nothing is repeated and nothing missing
+while models come. By relevance only the best candidates are ranked (`finding.best`), and the list
+says so at its end.
+"""
 
 from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db.models import (
-    CharField,
-    Model as Row,
-    OuterRef,
-    Q,
-    QuerySet,
-    Subquery,
-    TextField,
-    Value,
-)
-from django.db.models.functions import Cast, Concat, Lower
+from django.db.models import Q, QuerySet
 
+from registry import finding
 from registry.errors import InvalidInputError
-from registry.models import Key, Model, Owner, Release, Revision
+from registry.finding import Filters
+from registry.models import Key, Model, Release, SearchDocument
 from registry.rights import Caller, readable
 
 PAGE = 30
-SORTS = (("new", "newest first"), ("name", "name"))
+SORTS = (
+    ("relevance", "relevance"),
+    ("verified", "verified executions"),
+    ("new", "newest first"),
+    ("name", "name"),
+)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """One line of a list: the model, the version of its newest release, that card's metadata."""
+    """One line of a list: a model, the version of its newest release, that card's metadata."""
 
     model: Model
     release: str | None
     metadata: dict[str, Any]
+    executions: int
+    downloads: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,122 +52,146 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """What to list. `drafts`: also models without a release."""
+class _Order:
+    """An order: the field that is sorted by, which way, and how its value stands in a cursor."""
 
-    owner: Owner | None = None
-    search: str = ""
-    sort: str = "new"
-    drafts: bool = False
+    field: str
+    write: Callable[[Any], str]
+    read: Callable[[str], Any]
+    down: bool = True
 
 
-def listing(user: Caller, wanted: Wanted, cursor: str = "", limit: int = PAGE) -> Listing:
-    """Return a page of the models that `user` may know of.
+def _micros(instant: datetime) -> str:
+    return str((instant - _EPOCH) // timedelta(microseconds=1))
+
+
+def _instant(text: str) -> datetime:
+    return _EPOCH + timedelta(microseconds=int(text))
+
+
+_ORDERS = {
+    "new": _Order(field="updated_at", write=_micros, read=_instant),
+    "verified": _Order(field="total__executions", write=str, read=int),
+    "name": _Order(field="search__full_name", write=str, read=str, down=False),
+}
+
+
+def sort_of(asked: str, wanted: Filters) -> str:
+    """Return the order that is meant: relevance when words are searched, else the newest first.
 
     Raises:
-        InvalidInputError: a cursor that this function did not make.
+        InvalidInputError: there is no such order, or nothing to be relevant to.
     """
-    rows = _rows(user, wanted)
-    if wanted.sort == "name":
-        found = _by_name(rows, cursor, limit + 1)
-    else:
-        if cursor:
-            rows = rows.filter(_before(_read(cursor)))
-        found = list(rows.order_by("-updated_at", "id")[: limit + 1])
-    shown = found[:limit]
-    more = len(found) > limit
-    return Listing(items=_items(shown), next=_write(shown[-1], wanted.sort) if more else "")
+    sort = asked or ("relevance" if wanted.text else "new")
+    if sort not in dict(SORTS):
+        raise InvalidInputError(f"'sort' is one of {', '.join(dict(SORTS))}.", field="sort")
+    if sort == "relevance" and not wanted.text:
+        raise InvalidInputError("Relevance needs words to search for.", field="sort")
+    return sort
 
 
-def _by_name(rows: QuerySet[Model], cursor: str, limit: int) -> list[Model]:
-    keyed = rows.annotate(
-        key=Lower(Concat("owner__name", Value("/"), "name", output_field=CharField()))
-    )
+def matches(user: Caller, wanted: Filters) -> QuerySet[Model]:
+    """Return the models that `user` may know of and for which `wanted` holds, in no order."""
+    known = Model.objects.filter(readable(user), search__isnull=False)
+    return finding.matching(known, wanted)
+
+
+def listing(
+    user: Caller, wanted: Filters, *, sort: str = "new", cursor: str = "", limit: int = PAGE
+) -> Listing:
+    """Return a page of the models that `user` may know of; `sort` is one of `SORTS`.
+
+    One query; by relevance two.
+
+    Raises:
+        InvalidInputError: a cursor that this function did not make for this order.
+    """
+    rows = matches(user, wanted)
+    if sort == "relevance":
+        return _best(rows, wanted.text, cursor, limit)
+    order = _ORDERS[sort]
+    if sort == "verified":  # every model has counters: said, so that their index gives the order
+        rows = rows.filter(total__isnull=False)
     if cursor:
-        keyed = keyed.filter(key__gt=_read(cursor))
-    return [*keyed.order_by("key")[:limit]]
+        value, pk = _read(cursor, sort, order.read)
+        beyond = Q(**{f"{order.field}__{'lt' if order.down else 'gt'}": value})
+        rows = rows.filter(beyond | Q(**{order.field: value}, pk__gt=pk))
+    sign = "-" if order.down else ""
+    ids = rows.order_by(f"{sign}{order.field}", "pk").values("pk")[: limit + 1]
+    found = list(_whole(Model.objects.filter(pk__in=ids)).order_by(f"{sign}{order.field}", "pk"))
+    if len(found) <= limit:
+        return Listing(items=[_item(model) for model in found], next="")
+    last: Any = found[limit - 1]
+    for name in order.field.split("__"):
+        last = getattr(last, name)
+    following = _write(sort, order.write(last), found[limit - 1].pk)
+    return Listing(items=[_item(model) for model in found[:limit]], next=following)
 
 
-def _rows(user: Caller, wanted: Wanted) -> QuerySet[Model]:
-    newest = Release.objects.filter(model=OuterRef("pk"), yanked_at=None).order_by("-number")
-    rows = (
-        Model.objects.filter(readable(user))
-        .select_related("owner")
-        .annotate(
-            latest=Subquery(newest.values("version")[:1]),
-            latest_revision=Subquery(newest.values("revision_id")[:1]),
-        )
+def _best(rows: QuerySet[Model], text: str, cursor: str, limit: int) -> Listing:
+    ranked = finding.best(rows, text)
+    if cursor:
+        points, pk = _read(cursor, "relevance", float)
+        ranked = [one for one in ranked if (-one[0], one[1]) > (-points, pk)]
+    shown = ranked[:limit]
+    models = _whole(Model.objects.all()).in_bulk([pk for _, pk in shown])
+    items = [_item(models[pk]) for _, pk in shown if pk in models]
+    more = len(ranked) > limit
+    following = _write("relevance", repr(shown[-1][0]), shown[-1][1]) if more else ""
+    return Listing(items=items, next=following)
+
+
+def _whole(rows: QuerySet[Model]) -> QuerySet[Model]:
+    """Return `rows` with all that a line of a list shows, and without what is large."""
+    return rows.select_related("owner", "total", "search__release", "search__revision").defer(
+        "search__names",
+        "search__document",
+        "search__revision__report",
+        "search__revision__card_body",
+        "search__release__notes",
     )
-    if wanted.owner is not None:
-        rows = rows.filter(owner=wanted.owner)
-    if not wanted.drafts:
-        rows = rows.filter(latest__isnull=False)
-    words = wanted.search.split()[:8]
-    if words:
-        card = newest.values(text=Cast("revision__card_metadata", TextField()))[:1]
-        rows = rows.annotate(card=Subquery(card))
-    for word in words:
-        rows = rows.filter(
-            Q(name__icontains=word) | Q(owner__name__icontains=word) | Q(card__icontains=word)
-        )
-    return rows
 
 
-def _items(models: list[Model]) -> list[Item]:
-    revisions: dict[str, Revision] = Revision.objects.only("card_metadata").in_bulk(
-        [found for model in models if (found := _extra(model, "latest_revision"))]
+def _item(model: Model) -> Item:
+    search: SearchDocument = model.search
+    return Item(
+        model=model,
+        release=search.release.version if search.release else None,
+        metadata=search.revision.card_metadata if search.revision else {},
+        executions=model.total.executions,
+        downloads=model.total.downloads,
     )
-    return [
-        Item(
-            model=model,
-            release=_extra(model, "latest"),
-            metadata=revisions[pk].card_metadata
-            if (pk := _extra(model, "latest_revision"))
-            else {},
-        )
-        for model in models
-    ]
 
 
-def _extra(row: Row, name: str) -> Any:
-    return getattr(row, name)
+# ------------------------------------------------------------------ cursors
 
 
-def _write(model: Model, sort: str) -> str:
-    if sort == "name":
-        text = str(_extra(model, "key"))
-    else:
-        text = f"{model.updated_at.timestamp():.6f} {model.pk}"
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+def _write(sort: str, value: str, pk: int) -> str:
+    return base64.urlsafe_b64encode(f"{sort} {value} {pk}".encode()).decode().rstrip("=")
 
 
-def _read(cursor: str) -> str:
+def _read(cursor: str, sort: str, read: Callable[[str], Any]) -> tuple[Any, int]:
     try:
-        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-    except (ValueError, binascii.Error):
-        raise _foreign() from None
-    if "\0" in text:  # which no name has, and PostgreSQL does not take
-        raise _foreign()
-    return text
+        padded = cursor.encode() + b"=" * (-len(cursor) % 4)
+        made_for, text, number = base64.urlsafe_b64decode(padded).decode("ascii").split(" ")
+        value, pk = read(text), int(number)
+        if made_for != sort or "\0" in text or not 0 <= pk < 2**63:
+            raise ValueError(cursor)
+        if isinstance(value, int) and not 0 <= value < 2**63:
+            raise ValueError(cursor)
+    except (ValueError, OverflowError, binascii.Error):
+        raise InvalidInputError("This cursor was not made here.", field="cursor") from None
+    return value, pk
 
 
-def _before(text: str) -> Q:
-    try:
-        seconds, pk = text.split(" ")
-        at = datetime.fromtimestamp(float(seconds), UTC)
-        return Q(updated_at__lt=at) | Q(updated_at=at, pk__gt=int(pk))
-    except (ValueError, OverflowError, OSError):
-        raise _foreign() from None
-
-
-def _foreign() -> InvalidInputError:
-    return InvalidInputError("This cursor was not made here.", field="cursor")
+# ------------------------------------------------------------------ releases
 
 
 def newest_releases(user: Caller, limit: int) -> list[Release]:
     """Return the newest releases that `user` may know of and nobody withdrew."""
     rows = Release.objects.filter(readable(user, "model__"), yanked_at=None)
-    return list(rows.select_related("model__owner", "revision").order_by("-created_at")[:limit])
+    # Rows are numbered as they come, and the newest numbers are found without sorting them all.
+    return list(rows.select_related("model__owner", "revision").order_by("-pk")[:limit])
 
 
 def releases_of_key(key: Key, user: Caller, limit: int) -> list[Release]:

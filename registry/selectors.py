@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
@@ -16,19 +13,18 @@ from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from assay.dsse import PublicKey
 from assay.manifest import Manifest, is_ignored
 from ledger import services as ledger
-from registry.choices import ClaimKind, RevisionState, Visibility
+from registry.choices import Action, ClaimKind, RevisionState
 from registry.errors import (
-    InvalidInputError,
+    MovedError,
     NoGraphError,
     NotReleasedError,
     UnknownFileError,
     UnknownKeyError,
-    UnknownModelError,
     UnknownRevisionError,
 )
 from registry.models import (
-    Alias,
     Blob,
+    FormerName,
     Holding,
     Key,
     Model,
@@ -37,11 +33,20 @@ from registry.models import (
     Revision,
     RevisionFile,
 )
-from registry.rights import Caller, may_read, may_write, readable
+from registry.rights import (
+    Caller,
+    fetchable,
+    may_read,
+    owned,
+    readable,
+    sees_drafts,
+    unknown_model,
+)
 
 INSPECTED = (RevisionState.PASSED, RevisionState.FLAGGED)
 PAGE = 30
 REVISION_ID = re.compile(r"[0-9a-f]{40}")
+LATEST = "latest"  # an alias that every model has: nobody moves it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,14 +56,6 @@ class Runnable:
     revision: Revision
     release: Release
     version: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """One page of models, newest first, and the cursor of the next (`""` on the last)."""
-
-    items: list[Model]
-    next: str
 
 
 def _text(value: str) -> str:
@@ -74,11 +71,12 @@ def find_owner(name: str) -> Owner | None:
     return Owner.objects.filter(name__iexact=_text(name)).first()
 
 
-def find_model(name: str, user: Caller = None) -> Model:
-    """Return the model called `owner/name` or `owner--name`.
+def find_model(name: str, user: Caller = None, *, follow: bool = False) -> Model:
+    """Return the model called `owner/name` or `owner--name`; `follow`: or that once was.
 
     Raises:
         UnknownModelError: there is none, or none that `user` may know of.
+        MovedError: it has another owner now, and that name (unless `follow`).
     """
     owner, separator, rest = name.partition("/")
     if not separator:
@@ -88,9 +86,26 @@ def find_model(name: str, user: Caller = None) -> Model:
         .filter(owner__name__iexact=_text(owner), name__iexact=_text(rest))
         .first()
     )
+    if model is None and (moved := _formerly(f"{owner}/{rest}")) is not None:
+        if may_read(user, moved) and not follow:
+            raise MovedError(
+                f"{owner}/{rest} is {moved.full_name} now.",
+                model=f"{owner}/{rest}",
+                now=moved.full_name,
+            )
+        model = moved
     if model is None or not may_read(user, model):
-        raise UnknownModelError(f"There is no model '{name[:200]}'.", model=name[:200])
+        raise unknown_model(name)
     return model
+
+
+def _formerly(name: str) -> Model | None:
+    former = (
+        FormerName.objects.select_related("model__owner", "model__head")
+        .filter(name__iexact=_text(name))
+        .first()
+    )
+    return None if former is None else former.model
 
 
 def _newest() -> QuerySet[Release]:
@@ -110,44 +125,6 @@ def released_models(user: Caller = None) -> QuerySet[Model]:
     return _with_latest(models).order_by("-updated_at", "id")
 
 
-def models_page(
-    user: Caller = None, *, owner: str = "", search: str = "", cursor: str = "", limit: int = PAGE
-) -> Page:
-    """Return the models that `user` may know of, newest first, each with `latest` or None.
-
-    Raises:
-        InvalidInputError: a cursor that this function did not make.
-    """
-    models = _with_latest(Model.objects.filter(readable(user)))
-    if owner:
-        models = models.filter(owner__name__iexact=_text(owner))
-    for word in _text(search).split()[:8]:
-        models = models.filter(Q(name__icontains=word) | Q(owner__name__icontains=word))
-    if cursor:
-        at, pk = _read_cursor(cursor)
-        models = models.filter(Q(updated_at__lt=at) | Q(updated_at=at, pk__gt=pk))
-    items = list(models.order_by("-updated_at", "id")[: limit + 1])
-    more = len(items) > limit
-    return Page(items=items[:limit], next=_cursor(items[limit - 1]) if more else "")
-
-
-def _cursor(model: Model) -> str:
-    text = f"{int(model.updated_at.timestamp())}.{model.updated_at.microsecond}.{model.pk}"
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str) -> tuple[datetime, int]:
-    try:
-        padded = cursor.encode() + b"=" * (-len(cursor) % 4)
-        seconds, micros, pk = base64.urlsafe_b64decode(padded).decode("ascii").split(".")
-        at = datetime.fromtimestamp(int(seconds), UTC).replace(microsecond=int(micros))
-        if not 0 <= int(pk) < 2**63:
-            raise ValueError(pk)
-    except (ValueError, OverflowError, OSError, binascii.Error):
-        raise InvalidInputError("This cursor was not made here.", field="cursor") from None
-    return at, int(pk)
-
-
 # ------------------------------------------------------------------ revisions and releases
 
 
@@ -162,9 +139,7 @@ def find_revision(model: Model, revision_id: str, user: Caller = None) -> Revisi
         .filter(pk=_text(revision_id), model=model)
         .first()
     )
-    if revision is None or not (
-        revision.state in INSPECTED or may_write(user, revision.model.owner)
-    ):
+    if revision is None or not (revision.state in INSPECTED or sees_drafts(user, revision.model)):
         raise UnknownRevisionError(
             f"{model.full_name} has no revision '{revision_id[:80]}'.", revision=revision_id[:80]
         )
@@ -172,10 +147,15 @@ def find_revision(model: Model, revision_id: str, user: Caller = None) -> Revisi
 
 
 def releases(model: Model) -> QuerySet[Release]:
-    """Return the releases of `model`, newest first, with all that a list shows."""
+    """Return the releases of `model`, newest first, with all that a list shows.
+
+    Each has `previous_key`, the key of the release before it, None for the first.
+    """
+    before = Release.objects.filter(model=OuterRef("model"), number__lt=OuterRef("number"))
     return (
         Release.objects.filter(model=model)
-        .select_related("model__owner", "revision", "key", "author")
+        .select_related("model__owner", "revision", "key__owner", "author", "ci__run__publisher")
+        .annotate(previous_key=Subquery(before.order_by("-number").values("key_id")[:1]))
         .prefetch_related("claims__entry")
         .order_by("-number")
     )
@@ -196,30 +176,47 @@ def newest_release(model: Model) -> Release | None:
     return releases(model).filter(yanked_at=None).first()
 
 
-def resolve(model: Model, version: str | None, *, user: Caller = None) -> Runnable:
-    """Return what `version` names: a release's version, an alias, or a whole revision id.
+def find_version(
+    model: Model, version: str | None, *, user: Caller = None, claims: bool = False
+) -> Release:
+    """Return the release that `version` names: a version, an alias, `latest`, a revision's id.
 
-    None and `""` name the newest release that was not withdrawn; a withdrawn one still answers to
-    its own version, so that nothing breaks that was pinned to it.
+    `latest`, None and `""` name the newest release that was not withdrawn; a withdrawn one still
+    answers to its own version and to aliases, so that nothing breaks that was pinned to it.
+    `claims` fetches those of the release with it.
 
     Raises:
         NotReleasedError: the model, or that revision of it, was never signed and released.
         UnknownRevisionError: the model has nothing of that name.
+    """
+    rows = releases(model) if claims else releases(model).prefetch_related(None)
+    if version and REVISION_ID.fullmatch(version):
+        return _release_of_revision(rows, model, version, user)
+    if version:
+        name = _text(version)
+        named = Q(version__iexact=name) | Q(aliases__name__iexact=name)
+        found = rows.filter(named).first()
+        if found is not None:
+            return found
+        if version.lower() != LATEST:
+            return find_release(model, version)
+    release = rows.filter(yanked_at=None).first()
+    if release is None:
+        raise NotReleasedError(
+            f"{model.full_name} has no release yet: its owner has to sign one.",
+            model=model.full_name,
+        )
+    return release
+
+
+def resolve(model: Model, version: str | None, *, user: Caller = None) -> Runnable:
+    """Return what runs when `version` is asked for; the names are those of `find_version`.
+
+    Raises:
+        NotReleasedError, UnknownRevisionError: as `find_version`.
         NoGraphError: it can be downloaded and not run.
     """
-    if not version:
-        release = newest_release(model)
-        if release is None:
-            raise NotReleasedError(
-                f"{model.full_name} has no release yet: its owner has to sign one.",
-                model=model.full_name,
-            )
-    elif REVISION_ID.fullmatch(version):
-        release = _release_of_revision(model, version, user)
-    else:
-        alias = Alias.objects.filter(model=model, name__iexact=_text(version)).first()
-        release = releases(model).get(pk=alias.release_id) if alias else None
-        release = release or find_release(model, version)
+    release = find_version(model, version, user=user)
     if not release.revision.graph_path:
         raise NoGraphError(
             f"{model.full_name} {release.version} holds no ONNX graph and cannot be run.",
@@ -228,8 +225,10 @@ def resolve(model: Model, version: str | None, *, user: Caller = None) -> Runnab
     return Runnable(revision=release.revision, release=release, version=release.version)
 
 
-def _release_of_revision(model: Model, revision_id: str, user: Caller) -> Release:
-    release = releases(model).filter(revision_id=revision_id).first()
+def _release_of_revision(
+    rows: QuerySet[Release], model: Model, revision_id: str, user: Caller
+) -> Release:
+    release = rows.filter(revision_id=revision_id).first()
     if release is None:
         find_revision(model, revision_id, user)
         raise NotReleasedError(
@@ -290,8 +289,8 @@ def usable(user: AbstractBaseUser, digests: Iterable[str]) -> set[str]:
         )
     )
     shown = RevisionFile.objects.filter(
-        Q(revision__state__in=INSPECTED) | Q(revision__model__owner__user_id=user.pk),
-        readable(user, "revision__model__"),
+        Q(revision__state__in=INSPECTED) | owned(user, Action.WRITE, "revision__model__"),
+        fetchable(user, "revision__model__"),
         blob_id__in=wanted - held,
     )
     return held.union(shown.values_list("blob_id", flat=True).distinct())
@@ -305,8 +304,8 @@ def public_blob(sha256: str) -> Blob:
     """
     file = (
         RevisionFile.objects.filter(
+            fetchable(None, "revision__model__"),
             blob_id=_text(sha256),
-            revision__model__visibility=Visibility.PUBLIC,
             revision__release__isnull=False,
         )
         .select_related("blob")
@@ -329,8 +328,10 @@ def find_key(fingerprint: str) -> Key:
 
 
 def published_keys() -> QuerySet[Key]:
-    """Return every key with owner, registration and revocation, oldest first."""
-    return Key.objects.select_related("owner", "entry", "revocation").order_by("created_at", "pk")
+    """Return every key with owner, registration and how it ended, oldest first."""
+    return Key.objects.select_related("owner", "entry", "supersession", "revocation").order_by(
+        "created_at", "pk"
+    )
 
 
 def keys_of(owner: str = "") -> QuerySet[Key]:

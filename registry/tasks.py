@@ -8,7 +8,7 @@ from uuid import UUID
 from celery import shared_task
 from kombu.exceptions import OperationalError
 
-from registry.services import downloads, uploads, xet
+from registry.services import collection, counters, downloads, letters, uploads, xet
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +26,24 @@ def sweep_uploads() -> None:
     downloads.sweep()
     for upload_id in uploads.sweep():
         complete_upload.delay(str(upload_id))
+
+
+@shared_task
+def collect_blobs() -> None:
+    """Take away content that nothing names."""
+    collection.collect()
+
+
+@shared_task
+def send_letters() -> None:
+    """Send the letters that are due."""
+    letters.send_due()
+
+
+@shared_task
+def add_up_downloads() -> int:
+    """Count the downloads that are new; return how many."""
+    return counters.add_up_downloads()
 
 
 def announce(upload_id: UUID) -> None:

@@ -167,6 +167,11 @@ def resolve(text: str) -> str | int | float | bool | None:
     return text
 
 
+def reads_as_text(text: str) -> bool:
+    """Tell whether `text` without quotes is this very text, in YAML 1.1 as in 1.2."""
+    return resolve(text) == text and _reads_alike(text, text)
+
+
 def _reads_alike(text: str, value: Any) -> bool:
     """Tell whether YAML 1.1 gives the same value; a date or a clock time never is."""
     loader = yaml.SafeLoader("")

@@ -15,6 +15,7 @@ from django.contrib.auth.models import AbstractBaseUser
 
 from assay.dsse import P256_ORDER, Envelope, PublicKey, public_key_of, sign
 from assay.statements import (
+    AliasPredicate,
     CardPredicate,
     KeyPredicate,
     Observed,
@@ -25,8 +26,8 @@ from assay.statements import (
 from ledger import services as ledger
 from registry import claims, selectors
 from registry.choices import ClaimKind, Visibility
-from registry.models import Blob, Key, Model, Release, Revision
-from registry.services import contents, keys, models, releases, revisions
+from registry.models import Alias, AliasMove, Blob, Key, Model, Release, Revision
+from registry.services import aliases, contents, keys, models, releases, revisions
 from tests.people import Person
 
 DATA = Path(__file__).parent / "data"
@@ -180,6 +181,47 @@ def publish_release(
         key=pair.fingerprint,
     )
     return releases.publish(person.user, revision.model, request)
+
+
+def alias_envelope(
+    release: Release,
+    private: ec.EllipticCurvePrivateKey,
+    name: str = "production",
+    *,
+    previous: str | None = None,
+    subject: str = "",
+    **changes: Any,
+) -> Envelope:
+    """Return the `alias` statement that moves `name` to `release`, from the revision `previous`."""
+    fields: dict[str, Any] = {
+        "observed": observed(),
+        "model": release.model.full_name,
+        "alias": name,
+        "revision": release.revision_id,
+        "previous": previous,
+    }
+    predicate = AliasPredicate(**{**fields, **changes})
+    about = Subject(name="", sha256=subject or release.revision.manifest)
+    return sign(render(predicate.statement([about])), private)
+
+
+def move_alias(
+    person: Person,
+    release: Release,
+    name: str = "production",
+    private: ec.EllipticCurvePrivateKey | None = None,
+) -> AliasMove:
+    """Move the alias `name` to `release`, wherever it stands, by the key of `person`."""
+    private = private or private_key(person.name)
+    found = Alias.objects.select_related("release").filter(model=release.model, name=name).first()
+    envelope = alias_envelope(
+        release,
+        private,
+        name,
+        previous=found.release.revision_id if found else None,
+    )
+    key = public_key_of(private.public_key()).fingerprint
+    return aliases.move(person.user, release.model, name, envelope, key)
 
 
 def known_key(row: Key, person: Person) -> KeyPair:

@@ -36,6 +36,7 @@ def _folders(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     settings.AUDITOR_KEY = tmp_path / "keys" / "auditor.pem"
     settings.WITNESS_POLICY = tmp_path / "witness-policy.txt"
     settings.BLOBS_DIR = tmp_path / "blobs"
+    settings.BLOBS_STORAGE = ""
     settings.UPLOADS_DIR = tmp_path / "uploads"
     settings.STATIC_ROOT = tmp_path / "static"
     settings.STATIC_ROOT.mkdir()  # WhiteNoise warns about a folder that is missing

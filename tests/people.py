@@ -26,12 +26,12 @@ class Person:
     def name(self) -> str:
         return self.owner.name
 
-    def token(self, scope: str = TokenScope.WRITE) -> str:
+    def token(self, scope: str = TokenScope.ADMIN) -> str:
         """Return a fresh API token."""
         _, token = ApiToken.objects.create(self.user, name="test", scope=scope)
         return str(token)
 
-    def api(self, scope: str = TokenScope.WRITE) -> APIClient:
+    def api(self, scope: str = TokenScope.ADMIN) -> APIClient:
         """Return a REST client that calls with a token."""
         client = APIClient()
         client.credentials(HTTP_AUTHORIZATION=f"Bearer {self.token(scope)}")

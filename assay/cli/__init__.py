@@ -1,10 +1,25 @@
-"""The command `assay`: verify receipts, run executions again, witness and monitor logs."""
+"""The command `assay`: verify, run again, witness and monitor; make keys, sign and publish."""
 
 from __future__ import annotations
 
 import typer
 
-from assay.cli import capsule, compare, fsck, mirror, monitor, replay, trace, trust, verify, witness
+from assay.cli import (
+    capsule,
+    compare,
+    fsck,
+    key,
+    keygen,
+    mirror,
+    monitor,
+    push,
+    replay,
+    sign,
+    trace,
+    trust,
+    verify,
+    witness,
+)
 
 app = typer.Typer(
     help="Check the answers of machine-learning models.",
@@ -21,4 +36,8 @@ app.command("split-view")(monitor.split_view)
 app.command()(mirror.mirror)
 app.command()(fsck.fsck)
 app.add_typer(trust.app, name="trust")
+app.command()(keygen.keygen)
+app.command()(sign.sign)
+app.command()(push.push)
+app.add_typer(key.app, name="key")
 app.add_typer(witness.app, name="witness")

@@ -2,7 +2,10 @@
 
 `ASSAY_TRUST`: the folder with trusted_root.json, policy.txt, keys.json and keys/*.pem, in place of
 `~/.config/assay/<origin>/`. `XDG_CONFIG_HOME`: in place of `~/.config`. `NODE_BINARY`: the Node
-that `assay replay`, `assay trace` and `assay capsule` run.
+that `assay replay`, `assay trace` and `assay capsule` run. `ASSAY_TOKEN`: the API token with which
+`assay push`, `assay sign` and `assay key` speak to a registry. `ASSAY_PASSPHRASE`: what opens an
+encrypted key file. `ASSAY_ID_TOKEN`: an ID token of a build service, for `--trusted`; without it
+GitHub's own two variables name where to ask for one.
 """
 
 from __future__ import annotations
@@ -37,3 +40,24 @@ def _home() -> Path:
 def node_binary() -> str:
     """Return the Node that the reader named, `""` for none."""
     return os.environ.get("NODE_BINARY", "")
+
+
+def api_token() -> str:
+    """Return the token for a registry's REST API, `""` for none."""
+    return os.environ.get("ASSAY_TOKEN", "").strip()
+
+
+def key_passphrase() -> str:
+    """Return what opens a key file, `""` for nothing."""
+    return os.environ.get("ASSAY_PASSPHRASE", "")
+
+
+def id_token() -> str:
+    """Return the ID token that the build service left, `""` for none."""
+    return os.environ.get("ASSAY_ID_TOKEN", "").strip()
+
+
+def id_token_request() -> tuple[str, str]:
+    """Return the URL and the bearer token with which GitHub Actions gives an ID token, or `""`."""
+    url = os.environ.get("ACTIONS_ID_TOKEN_REQUEST_URL", "")
+    return url, os.environ.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "")

@@ -17,8 +17,15 @@ from assay.errors import FormatError, MisuseError
 from assay.fetch import fetch
 from assay.limits import LIMITS
 from assay.manifest import OMS
-from assay.statements import EXECUTION
-from assay.verify import KeyRing, TrustedKey, Verified, verify_bundle, verify_receipt
+from assay.statements import ALIAS, EXECUTION
+from assay.verify import (
+    KeyRing,
+    TrustedKey,
+    Verified,
+    verify_alias,
+    verify_bundle,
+    verify_receipt,
+)
 
 ReceiptArgument = Annotated[
     str, typer.Argument(help="A receipt: a file, or an http(s) URL to fetch.")
@@ -29,6 +36,8 @@ PolicyOption = Annotated[Path | None, typer.Option(help="The witness policy: pol
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")]
 SaltOption = Annotated[str, typer.Option(help="Salt of a private output, 64 hex digits.")]
 InputSaltOption = Annotated[str, typer.Option(help="Salt of a private input, 64 hex digits.")]
+
+_MOVE = ("model", "alias", "revision", "previous")
 
 
 def read_receipt(receipt: str) -> bytes:
@@ -106,6 +115,15 @@ def _verify(
             output_salt=salt,
             on_step=output.step,
         )
+    if predicate_type == ALIAS:
+        return verify_alias(
+            data,
+            key=signer,
+            trusted_root=trust.trusted_root,
+            policy=trust.policy,
+            manifest=None if blob is None else read_folder(blob),
+            on_step=output.step,
+        )
     folder = predicate_type == OMS and blob is not None
     return verify_bundle(
         data,
@@ -138,6 +156,11 @@ def _conclude(
         output.line("  the bytes themselves were not compared: give them with --blob", "yellow")
     if kind == EXECUTION:
         output.line("  whether it is true: `assay replay` runs it again")
+    moved = verified.statement.predicate if kind == ALIAS else {}
+    if moved:
+        output.line(f"  names   {moved['alias']} of {moved['model']}")
+        output.line(f"  moved   from {moved['previous'] or 'nothing'} to {moved['revision']}")
+        output.line("  whether it has moved again: the later entries of the ledger say")
     output.json(
         verdict="verified",
         type=kind,
@@ -153,6 +176,7 @@ def _conclude(
             for subject in verified.statement.subjects
         ],
         blob=blob is not None,
+        **({"alias": {name: moved[name] for name in _MOVE}} if moved else {}),
     )
 
 

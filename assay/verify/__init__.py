@@ -15,6 +15,7 @@ The steps, in this order, each a function of `assay.verify.steps` or `assay.veri
 11. The subject is the reader's file, or the manifest is the reader's folder.
 12. The key had the role for it, and had not been revoked at that index.
 13. (receipts) The execution's predicate agrees with its entry and with the reader's input.
+    (aliases) The move agrees with its entry, and is one of the key's owner's models.
 
 Nothing here reads a file, the network or a clock. Not checked here: whether the statement is true.
 For an execution, `assay.replay` is the check of that.
@@ -22,7 +23,7 @@ For an execution, `assay.replay` is the check of that.
 
 from __future__ import annotations
 
-from assay.verify.claims import verify_bundle, verify_receipt, verify_tlog_proof
+from assay.verify.claims import verify_alias, verify_bundle, verify_receipt, verify_tlog_proof
 from assay.verify.keys import KeyRing, TrustedKey, parse_keys
 from assay.verify.steps import ConsistencySource, Step, Verified
 
@@ -33,6 +34,7 @@ __all__ = [
     "TrustedKey",
     "Verified",
     "parse_keys",
+    "verify_alias",
     "verify_bundle",
     "verify_receipt",
     "verify_tlog_proof",

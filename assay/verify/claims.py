@@ -1,4 +1,4 @@
-"""The whole question: a bundle against a file or a folder, a receipt, a bare proof."""
+"""The whole question: a bundle against a file or a folder, a receipt, an alias, a bare proof."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ from assay.note import VKey
 from assay.policy import TlogPolicy, TrustedRoot, verify_checkpoint
 from assay.receipt import execution_of, parse_tlog_proof
 from assay.statements import (
+    ALIAS,
     EXECUTION,
+    AliasPredicate,
     ExecutionPredicate,
+    Predicate,
     Statement,
     TensorSet,
 )
@@ -110,6 +113,40 @@ def verify_receipt(
     held = _check_tensors("input", predicate.input, input, input_salt)
     ran = f"{predicate.execution} of {predicate.model} at {predicate.revision}"
     report.passed(13, "the execution agrees with its entry", f"{ran}; {held}")
+    return replace(verified, steps=tuple(report.steps))
+
+
+def verify_alias(
+    data: bytes,
+    *,
+    key: PublicKey | TrustedKey,
+    trusted_root: TrustedRoot,
+    policy: TlogPolicy | None,
+    manifest: Manifest | None = None,
+    remembered: VerifiedCheckpoint | None = None,
+    consistency: ConsistencySource | None = None,
+    on_step: OnStep | None = None,
+) -> Verified:
+    """Verify one move of an alias: all that `verify_bundle` does, and step 13.
+
+    `manifest` is that of the reader's folder, where they have it. Whether the alias has moved on
+    since is not in the bundle: the later entries of the log say that.
+
+    Raises: as `verify_bundle`.
+    """
+    report = Report(on_step=on_step)
+    reader = _reader(key, trusted_root, policy, remembered, consistency)
+    _check_question(reader, ALIAS, report, without_file=True)
+    verified = _verify_claim(data, reader, ALIAS, report)
+    predicate = AliasPredicate.from_dict(verified.statement.predicate, "predicate")
+    held = _check_manifest(verified.statement, manifest)
+    report.passed(11, "the subject is the manifest", held)
+    steps.check_key(reader.key, ALIAS, verified, trusted_root, report)
+    _check_owner(reader.key, predicate.model)
+    _check_observed(verified, predicate)
+    before = f"before at {predicate.previous}" if predicate.previous else "new"
+    moved = f"{predicate.alias} of {predicate.model} to {predicate.revision}, {before}"
+    report.passed(13, "the move agrees with its entry", moved)
     return replace(verified, steps=tuple(report.steps))
 
 
@@ -223,7 +260,34 @@ def _check_output_subject(statement: Statement, predicate: ExecutionPredicate) -
         )
 
 
-def _check_observed(verified: Verified, predicate: ExecutionPredicate) -> None:
+def _check_manifest(statement: Statement, manifest: Manifest | None) -> str:
+    """Compare the subject of an alias with the reader's folder; return what was compared."""
+    if len(statement.digests) != 1:
+        raise VerificationError(
+            "an alias has one subject, the manifest",
+            expected="one digest",
+            found=", ".join(statement.digests),
+        )
+    (claimed,) = statement.digests
+    if manifest is None:
+        return f"manifest {claimed}, not compared with a folder"
+    if manifest.digest != claimed:
+        raise VerificationError(
+            "the alias names another folder", expected=claimed, found=manifest.digest
+        )
+    return f"{len(manifest.resources)} files, manifest {claimed}"
+
+
+def _check_owner(key: TrustedKey, model: str) -> None:
+    """A publisher speaks for models of their own name only."""
+    owner = model.partition("/")[0]
+    if key.owner and key.owner != owner:
+        raise VerificationError(
+            "the key speaks for another owner's models", expected=owner, found=key.owner
+        )
+
+
+def _check_observed(verified: Verified, predicate: Predicate) -> None:
     """The checkpoint that the signer saw came before the entry, so the entry is not inside it."""
     observed = predicate.observed
     origin = verified.checkpoint.checkpoint.origin

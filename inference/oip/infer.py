@@ -32,7 +32,7 @@ from inference.services.run import Outcome, infer as run_now, outcome_of
 from inference.services.submit import submit
 from inference.services.values import BINARY_ONLY
 from inference.services.waiting import wait_ended
-from registry.rights import Caller
+from registry.rights import Caller, token_of
 
 _callers: Recent[Caller] = Recent()
 _targets: Recent[Target] = Recent()
@@ -59,7 +59,9 @@ def infer_in_session(request: HttpRequest, owner: str, name: str, version: str) 
 
 def _infer(request: HttpRequest, user: Caller, name: str, version: str | None) -> HttpResponse:
     with quota.running(request, user):
-        who = user.pk if user is not None and user.is_authenticated else None
+        # Two tokens of one account may reach different models.
+        token = token_of(user)
+        who = (user.pk if user and user.is_authenticated else None, token.pk if token else "")
         target = _targets.get((name, version, who), lambda: find_target(name, version, user))
         call = parse_call(read_body(request), target.signature.inputs)
         prefer = parse_prefer(request.headers.get("Prefer", ""))

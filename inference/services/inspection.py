@@ -1,4 +1,4 @@
-"""Inspections: a jailed process of the executor looks at each new revision's graph.
+"""Inspections: a jailed process of the executor looks at each new revision's graphs.
 
 An advisory lock per revision keeps two workers from doing the same one; it dies with its
 connection, so a dead worker's revision is simply found again. The registry takes the first report
@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
-from dataclasses import asdict
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
+from typing import Any
 
 from django.db import DataError, connection
 
@@ -26,11 +28,12 @@ from inference.errors import NotRunnableError
 from inference.services.asking import executor, read_blob
 from registry.choices import RevisionState
 from registry.errors import UnknownFileError
-from registry.models import Revision
+from registry.models import Blob, Revision
 from registry.selectors import files
-from registry.services.revisions import record_inspection
+from registry.services.reports import MAX_GRAPHS, graphs_of, record_inspection
 
 BATCH = 50
+OTHERS_S = 300.0  # for the graphs beside the one that runs
 log = logging.getLogger(__name__)
 
 
@@ -54,7 +57,7 @@ def inspect_pending() -> int:
 
 
 def inspect(revision_id: str) -> bool:
-    """Inspect one revision; False when it has its report already.
+    """Inspect one revision: every graph of it; False when it has its report already.
 
     What is too large for any executor fails: else it would be read and sent again for ever.
 
@@ -65,10 +68,35 @@ def inspect(revision_id: str) -> bool:
     if revision.state != RevisionState.PENDING:
         return False
     listed = {file.path: file.blob for file in files(revision)}
+    main = revision.graph_path
+    first = _inspect_graph(main, listed)
+    report = {**asdict(first), "graphs": {main: first.verdict}, "external": []}
+    begun = time.monotonic()
+    for graph in graphs_of(listed)[:MAX_GRAPHS]:
+        late = time.monotonic() - begun > OTHERS_S
+        if graph == main or late or report["verdict"] == RevisionState.FAILED:
+            continue  # what nobody has looked into is flagged
+        _add(report, graph, _inspect_graph(graph, listed))
+    record_inspection(revision_id, report)
+    return True
+
+
+def _add(report: dict[str, Any], graph: str, found: Inspection) -> None:
+    """Add what was found in another graph than the one that runs."""
+    report["graphs"][graph] = found.verdict
+    report["external"] += (found.facts or {}).get("external", ())
+    report["findings"] += [
+        asdict(replace(finding, place=f"{graph}: {finding.place}")) for finding in found.findings
+    ]
+    if found.verdict == RevisionState.FAILED:
+        report["verdict"] = found.verdict
+
+
+def _inspect_graph(graph: str, listed: Mapping[str, Blob]) -> Inspection:
     try:
-        inspected = executor().inspect(
-            read_blob(listed[revision.graph_path].sha256),
-            graph=revision.graph_path,
+        found = executor().inspect(
+            read_blob(listed[graph].sha256),
+            graph=graph,
             files=[
                 RevisionFile(name=path, size=blob.size, sha256=blob.sha256)
                 for path, blob in listed.items()
@@ -76,18 +104,16 @@ def inspect(revision_id: str) -> bool:
             read_blob=read_blob,
         )
     except NotRunnableError as error:
-        inspected = _refused("too_large", revision.graph_path, error.message)
+        return _refused("too_large", graph, error.message)
     except ExecutorError as error:
         if error.code != "bad_input":
             raise
         # The files are beyond it (weights that are too large together, say) and stay so.
-        inspected = _refused("limits", revision.graph_path, error.message)
-    if _has_nul(asdict(inspected)):
+        return _refused("limits", graph, error.message)
+    if _has_nul(asdict(found)):
         # PostgreSQL keeps no such text, and the portable runtime would cut it there.
-        words = "a name or text in the graph holds a NUL: name it otherwise"
-        inspected = _refused("nul", revision.graph_path, words)
-    record_inspection(revision_id, asdict(inspected))
-    return True
+        return _refused("nul", graph, "a name or text in the graph holds a NUL: name it otherwise")
+    return found
 
 
 def _has_nul(value: object) -> bool:

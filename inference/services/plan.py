@@ -29,7 +29,7 @@ from inference.services.hooks import find_hook
 from inference.services.request import Declared, Given, check_inputs, check_outputs, declared
 from inference.services.tensors import new_nonce
 from registry.models import Model, Revision
-from registry.rights import Caller
+from registry.rights import Caller, need_files
 from registry.selectors import facts, find_model, resolve, resources
 
 DEFAULT_PRIORITY = 100
@@ -102,14 +102,16 @@ def executor_kind(value: object) -> str:
 
 
 def find_target(name: str, version: str | None, user: Caller) -> Target:
-    """Return what `name` and `version` mean for `user`.
+    """Return what `name` and `version` mean for `user`; a former name means the model too.
 
     Raises:
         UnknownModelError, UnknownRevisionError: nothing that they may know of.
+        GatedError: the model is gated, and their request is not approved.
         NotReleasedError: only a signed release runs.
         NotRunnableError: the release has no ONNX graph.
     """
-    model = find_model(name, user)
+    model = find_model(name, user, follow=True)
+    need_files(user, model)
     runnable = resolve(model, version, user=user)
     revision = runnable.revision
     return Target(

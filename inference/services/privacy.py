@@ -18,6 +18,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from django.db import transaction
 from django.db.models.functions import Now
 
 from assay.digests import parse_hex, sha256_hex
@@ -38,6 +39,7 @@ from inference.models import Execution
 from inference.selectors import tensor_bytes
 from registry.errors import UnknownFileError
 from registry.rights import Caller
+from registry.services import audit
 
 _WHICH = ("input", "output")
 
@@ -77,7 +79,11 @@ def disclose(user: Caller, execution_id: uuid.UUID, opening: Opening | None = No
     told = {**found.salts, **{f"{which}_digest": found.digests[which] for which in _WHICH}}
     rows = Execution.objects.filter(pk=row.pk, disclosed_at=None, dropped_at=row.dropped_at)
     keep = {"keep_until": None} if kept else {}
-    if not rows.update(disclosed_at=Now(), salts=told, **keep):
+    with transaction.atomic():
+        done = rows.update(disclosed_at=Now(), salts=told, **keep)
+        if done:
+            audit.note(row.caller, "execution.disclose", str(row.pk), model=row.model_name)
+    if not done:
         # Dropped, or disclosed, in between: one more look tells which.
         return disclose(user, execution_id, opening)
     return _own(user, execution_id)

@@ -3,10 +3,11 @@
 No table of the registry is asked: who reads the log alone comes to the same answer. The rules:
 
 1. A key counts from the first entry, with an index, that says `register` about it and that the key
-   itself signed. That entry gives owner and role for good.
+   itself signed. That entry gives owner and role for good. `supersede` does the same when the key
+   that it names as `previous` signed the same statement, and that entry has an index too.
 2. A revocation ends it from the moment it is taken in, before it has an index: what comes later
    would stand above it. Here nobody asks who signed it, for whoever let it in did.
-3. `supersede` is a word of the format that no door of this site takes: it counts for nothing yet.
+3. So does a `supersede` that the key signed itself about the key that takes its place.
 4. Through the open interfaces a key signs what its role may sign (`assay.verify` has the table), a
    publisher's key only about models of its owner, and no key signs statements about keys: those go
    through the registry, which knows whose name is whose.
@@ -44,7 +45,7 @@ def find_registered(fingerprint: str) -> RegisteredKey:
     """Return the key with this fingerprint (hex) if it counts.
 
     Raises:
-        UnregisteredKeyError: never registered, not in the log yet, or revoked.
+        UnregisteredKeyError: never registered, not in the log yet, superseded, or revoked.
     """
     found, waiting = None, False
     for entry in _entries_about(fingerprint):
@@ -53,13 +54,15 @@ def find_registered(fingerprint: str) -> RegisteredKey:
             continue
         if said.action == "revoke":
             raise UnregisteredKeyError(f"The key {fingerprint} was revoked.")
-        if said.action != "register" or entry.fingerprint != fingerprint:
+        if entry.fingerprint != fingerprint or not _both_signed(entry, said):
             continue
         waiting = waiting or entry.index is None
         if entry.index is not None and found is None:
             key = PublicKey(spki=bytes(entry.public_key))
             found = RegisteredKey(key=key, owner=said.owner, role=said.role)
     if found is not None:
+        if _has_named_another(fingerprint):
+            raise UnregisteredKeyError(f"The key {fingerprint} was superseded by another.")
         return found
     if waiting:
         raise UnregisteredKeyError(
@@ -76,6 +79,26 @@ def _entries_about(fingerprint: str) -> list[Entry]:
         return []
     rows = Entry.objects.filter(kind=Kind.KEY, subjects__sha256=fingerprint)
     return list(rows.select_related("payload").order_by("log_id", "index", "pk"))
+
+
+def _both_signed(entry: Entry, said: KeyPredicate) -> bool:
+    """Tell whether whoever has to sign `entry`'s statement beside its key did.
+
+    A registration needs nobody else, a supersession the key before.
+    """
+    if said.action == "register":
+        return True
+    other = Entry.objects.filter(payload=entry.payload_id, fingerprint=said.previous)
+    return other.filter(index__isnull=False).exists()
+
+
+def _has_named_another(fingerprint: str) -> bool:
+    """Tell whether the key signed that another takes its place; its index does not matter."""
+    rows = Entry.objects.filter(kind=Kind.KEY, fingerprint=fingerprint).select_related("payload")
+    return any(
+        said is not None and said.action == "supersede" and said.previous == fingerprint
+        for said in map(_said, rows)
+    )
 
 
 def _said(entry: Entry) -> KeyPredicate | None:

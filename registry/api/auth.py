@@ -12,6 +12,7 @@ from rest_framework.request import Request
 
 from registry.choices import TokenScope
 from registry.models import ApiToken
+from registry.rights import carry
 
 if TYPE_CHECKING:
     # DRF's views import this module, by its name in the settings, while they are imported.
@@ -22,7 +23,10 @@ _REFUSED = "This token is unknown, expired or deleted: make another one under Se
 
 
 class TokenAuthentication(KnoxTokenAuthentication):
-    """knox's check, and the time of the last use (to the minute, to spare writes)."""
+    """knox's check, and the time of the last use (to the minute, to spare writes).
+
+    The account that it returns carries the token: `registry.rights` asks both.
+    """
 
     def authenticate_credentials(self, token: bytes) -> tuple[Any, Any]:
         if not token.isascii():  # knox would fail on what is not UTF-8
@@ -34,11 +38,15 @@ class TokenAuthentication(KnoxTokenAuthentication):
         now = timezone.now()
         if row.last_used_at is None or (now - row.last_used_at).total_seconds() > 60:
             ApiToken.objects.filter(pk=row.pk).update(last_used_at=now)
+        carry(user, row)
         return user, row
 
 
 class ReadOrWriteScope(BasePermission):
-    """A token of scope `read` reads; writing needs `write`. Sessions may do both."""
+    """A token of scope `read` changes nothing, not even what is no owner's or model's.
+
+    What the greater scopes may is asked of `registry.rights`, by the services.
+    """
 
     message = "This token may only read. Make one with the scope 'write'."
 
@@ -46,4 +54,4 @@ class ReadOrWriteScope(BasePermission):
         if request.method in SAFE_METHODS:
             return True
         token = request.auth
-        return not isinstance(token, ApiToken) or token.scope == TokenScope.WRITE
+        return not isinstance(token, ApiToken) or token.scope != TokenScope.READ

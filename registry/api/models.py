@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
+from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from ledger import services as ledger
 from registry import selectors
-from registry.api import shapes
+from registry.api import lists, shapes
 from registry.api.base import PublicView, account, caller, find_model, read
+from registry.api.owners import check_name
 from registry.api.serializers import ModelIn, RevisionIn
-from registry.services import models, revisions
+from registry.services import models, repos, revisions
 
 
 class Models(PublicView):
     """List models, or make one."""
 
-    def get(self, request: Request) -> Response:
-        asked = request.query_params
-        page = selectors.models_page(
-            caller(request),
-            owner=asked.get("owner", ""),
-            search=asked.get("search", ""),
-            cursor=asked.get("cursor", ""),
-        )
-        return Response({"items": [shapes.model(row) for row in page.items], "next": page.next})
+    def get(self, request: Request) -> HttpResponseBase:
+        return lists.answer(request, caller(request))
 
     def post(self, request: Request) -> Response:
         model = models.create(account(request), **read(ModelIn, request))
@@ -38,6 +33,12 @@ class Model(PublicView):
         model = find_model(request, owner, name)
         newest = selectors.newest_release(model)
         return Response({**shapes.model(model), "latest": newest.version if newest else None})
+
+    def delete(self, request: Request, owner: str, name: str) -> Response:
+        model = find_model(request, owner, name)
+        check_name(request, model.full_name)
+        repos.delete(account(request), model)
+        return Response(status=204)
 
 
 class Revisions(PublicView):

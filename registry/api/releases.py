@@ -9,18 +9,27 @@ from rest_framework.response import Response
 from assay.bundle import MEDIA_TYPE
 from registry import selectors
 from registry.api import shapes
-from registry.api.base import PublicView, account, find_model, read, read_envelope
+from registry.api.base import PublicView, account, caller, find_model, read, read_envelope
 from registry.api.serializers import ReleaseIn, YankIn
 from registry.choices import ClaimKind
-from registry.services import releases
+from registry.instants import read_number
+from registry.services import cards, releases
 
 
 class Releases(PublicView):
-    """List releases, or publish one with its three claims."""
+    """List releases, newest first (`?cursor=`), or publish one with its three claims."""
 
     def get(self, request: Request, owner: str, name: str) -> Response:
         model = find_model(request, owner, name)
-        return Response({"items": [shapes.release(row) for row in selectors.releases(model)]})
+        rows = selectors.releases(model)
+        before = read_number(request.query_params.get("cursor", ""))
+        if before is not None:
+            rows = rows.filter(number__lt=before)
+        page = list(rows[: selectors.PAGE + 1])
+        more = len(page) > selectors.PAGE
+        page = page[: selectors.PAGE]
+        following = str(page[-1].number) if more else ""
+        return Response({"items": [shapes.release(row) for row in page], "next": following})
 
     def post(self, request: Request, owner: str, name: str) -> Response:
         model = find_model(request, owner, name)
@@ -35,11 +44,12 @@ class Releases(PublicView):
 
 
 class Release(PublicView):
-    """One release."""
+    """One release, by its version, an alias, `latest` or its revision's id."""
 
     def get(self, request: Request, owner: str, name: str, version: str) -> Response:
         model = find_model(request, owner, name)
-        return Response(shapes.release(selectors.find_release(model, version)))
+        found = selectors.find_version(model, version, user=caller(request), claims=True)
+        return Response({**shapes.release(found), "notes_html": cards.render(found.notes)})
 
 
 class Yank(PublicView):
@@ -56,7 +66,8 @@ class Signature(PublicView):
 
     def get(self, request: Request, owner: str, name: str, version: str) -> HttpResponse:
         model = find_model(request, owner, name)
-        bundle = selectors.oms_bundle(selectors.find_release(model, version))
+        release = selectors.find_version(model, version, user=caller(request))
+        bundle = selectors.oms_bundle(release)
         answer = HttpResponse(bundle, content_type=MEDIA_TYPE)
         answer["Content-Disposition"] = 'attachment; filename="model.sig"'
         return answer

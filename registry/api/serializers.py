@@ -24,6 +24,16 @@ class UploadIn(serializers.Serializer[Any]):
     part_size = serializers.IntegerField(
         min_value=1, max_value=2**53 - 1, required=False, allow_null=True, default=None
     )
+    model = serializers.CharField(max_length=200, required=False, allow_null=True, default=None)
+    direct = serializers.BooleanField(required=False, default=False)
+
+
+class PartsIn(serializers.Serializer[Any]):
+    """`POST uploads/<id>/addresses`: numbers of parts, from 0."""
+
+    parts = serializers.ListField(
+        child=serializers.IntegerField(min_value=0, max_value=10_000), min_length=1, max_length=1000
+    )
 
 
 class ModelIn(serializers.Serializer[Any]):
@@ -84,10 +94,25 @@ class KeyIn(serializers.Serializer[Any]):
     name = serializers.CharField(max_length=80)
 
 
+class KeyNameIn(serializers.Serializer[Any]):
+    """`PATCH keys/{fingerprint}`."""
+
+    name = serializers.CharField(max_length=80)
+
+
+class RotationIn(serializers.Serializer[Any]):
+    """`POST keys/{fingerprint}/rotation`: one statement, signed by the new key and by this one."""
+
+    envelope = serializers.DictField()
+    previous = serializers.DictField()
+    name = serializers.CharField(max_length=80)
+
+
 class RevocationIn(serializers.Serializer[Any]):
     """`POST keys/{fingerprint}/revocation`."""
 
     envelope = serializers.DictField()
+    reason = serializers.CharField(max_length=300)
 
 
 class BackupIn(serializers.Serializer[Any]):

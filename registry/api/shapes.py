@@ -11,6 +11,8 @@ from ledger import services as ledger
 from registry import claims, selectors
 from registry.models import Key, KeyBackup, Model, Release, Revision, Upload
 from registry.services import cards, uploads
+from registry.services.direct import Address
+from registry.signers import Signer
 
 
 def _time(instant: datetime | None) -> str | None:
@@ -22,12 +24,25 @@ def upload(row: Upload) -> dict[str, Any]:
     return {
         "id": str(row.pk),
         "state": row.state,
+        "owner": row.owner.name,
         "sha256": row.sha256,
         "size": row.size,
         "part_size": row.part_size,
+        "direct": bool(row.multipart),
         "parts": uploads.part_count(row),
         "missing": uploads.missing(row),
         "error": row.error,
+    }
+
+
+def address(row: Address) -> dict[str, Any]:
+    """Return where a part is sent."""
+    return {
+        "number": row.number,
+        "method": "PUT",
+        "url": row.url,
+        "size": row.size,
+        "expires_at": _time(row.expires_at),
     }
 
 
@@ -105,6 +120,7 @@ def release(row: Release) -> dict[str, Any]:
         "created_at": _time(row.created_at),
         "yanked_at": _time(row.yanked_at),
         "yank_reason": row.yank_reason,
+        "run": _run(row),
         "claims": {
             claim.kind: {
                 "entry": claim.entry_id,
@@ -114,6 +130,14 @@ def release(row: Release) -> dict[str, Any]:
             for claim in row.claims.all()
         },
     }
+
+
+def _run(row: Release) -> dict[str, Any] | None:
+    """Return the run of a trusted publisher that published a release; None for a person."""
+    published = getattr(row, "ci", None)
+    if published is None:
+        return None
+    return {"issuer": published.run.issuer, "claims": published.run.claims}
 
 
 def key(row: Key) -> dict[str, Any]:
@@ -128,10 +152,29 @@ def key(row: Key) -> dict[str, Any]:
         "entry": row.entry_id,
         "log": ledger.log_origin(row.entry),
         "index": row.entry.index,
+        "previous": row.previous_id,
+        "superseded_in_log": ledger.log_origin(row.supersession) if row.supersession else None,
+        "superseded_at_index": row.supersession.index if row.supersession else None,
         "revoked_in_log": ledger.log_origin(row.revocation) if row.revocation else None,
         "revoked_at_index": row.revocation.index if row.revocation else None,
+        "revocation_reason": row.revocation_reason,
         "created_at": _time(row.created_at),
         "last_used_at": _time(row.last_used_at),
+    }
+
+
+def signer(one: Signer) -> dict[str, Any]:
+    """Return a run of releases that one key signed."""
+    return {
+        "key": one.key.pk,
+        "key_name": one.key.name,
+        "state": one.key.state,
+        "change": str(one.change),
+        "first": one.first,
+        "last": one.last,
+        "since": _time(one.since),
+        "until": _time(one.until),
+        "releases": one.releases,
     }
 
 

@@ -1,4 +1,4 @@
-"""`/api/v1/uploads`: declare, send parts, complete."""
+"""`/api/v1/uploads`: declare, send parts or the whole, complete."""
 
 from __future__ import annotations
 
@@ -6,18 +6,21 @@ from collections.abc import Iterator
 from functools import partial
 from uuid import UUID
 
+from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 from django.http import UnreadablePostError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from registry import tasks
+from registry import selectors, tasks
 from registry.api import shapes
 from registry.api.base import AccountView, account, content_digest, content_length, read
-from registry.api.serializers import UploadIn
+from registry.api.serializers import PartsIn, UploadIn
 from registry.choices import UploadState
 from registry.errors import InvalidInputError
-from registry.services import uploads
+from registry.models import Owner
+from registry.rights import need_write
+from registry.services import direct, uploads
 from registry.storage import CHUNK
 
 
@@ -25,10 +28,21 @@ class Uploads(AccountView):
     """Declare content."""
 
     def post(self, request: Request) -> Response:
-        declared = uploads.declare(account(request), **read(UploadIn, request))
+        body, user = read(UploadIn, request), account(request)
+        name, straight = body.pop("model"), body.pop("direct")
+        declared = uploads.declare(user, owner=_payer(user, name), straight=straight, **body)
         if declared.upload is None:
             return Response({"state": UploadState.STORED, "sha256": declared.sha256})
         return Response(shapes.upload(declared.upload), status=201)
+
+
+def _payer(user: AbstractBaseUser, name: str | None) -> Owner | None:
+    """Return whose quota the content of a model counts against; None: the caller's own."""
+    if name is None:
+        return None
+    model = selectors.find_model(name, user)
+    need_write(user, model)
+    return model.owner
 
 
 class Upload(AccountView):
@@ -64,6 +78,28 @@ def _body(request: Request) -> Iterator[bytes]:
             yield chunk
     except UnreadablePostError as error:
         raise InvalidInputError("The connection ended inside the part: send it again.") from error
+
+
+class Content(AccountView):
+    """Take the whole in one stream: raw bytes with Content-Length."""
+
+    def put(self, request: Request, upload_id: UUID) -> Response:
+        length = content_length(request)
+        upload = uploads.find(account(request), upload_id)
+        if length != upload.size:
+            raise InvalidInputError(
+                f"The content has {upload.size} bytes.", expected=upload.size, found=length
+            )
+        return Response(shapes.upload(uploads.put_whole(upload, _body(request))))
+
+
+class Addresses(AccountView):
+    """Say where parts are sent that go straight to the object store."""
+
+    def post(self, request: Request, upload_id: UUID) -> Response:
+        upload = uploads.find(account(request), upload_id)
+        found = direct.addresses(upload, read(PartsIn, request)["parts"])
+        return Response({"addresses": [shapes.address(one) for one in found]})
 
 
 class Completion(AccountView):

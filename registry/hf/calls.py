@@ -56,13 +56,17 @@ class Call:
         """
         if not isinstance(self.user, AbstractBaseUser):
             raise NotSignedInError("Send a token of yours: make one under Settings, API tokens.")
-        if write and self.token is not None and self.token.scope != TokenScope.WRITE:
+        if write and self.token is not None and self.token.scope == TokenScope.READ:
             raise NotAllowedError("This token may only read. Make one with the scope 'write'.")
         return self.user
 
     def model(self, owner: str, name: str) -> Model:
-        """Return the model in the address; UnknownModelError for one the caller cannot know."""
-        return selectors.find_model(f"{owner}/{name}", self.user)
+        """Return the model in the address, which may be one that it had before it moved.
+
+        Raises:
+            UnknownModelError: there is none that the caller may know of.
+        """
+        return selectors.find_model(f"{owner}/{name}", self.user, follow=True)
 
 
 def base_of(request: HttpRequest) -> str:

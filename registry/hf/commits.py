@@ -29,10 +29,10 @@ from registry.hf.answers import HubError, endpoint
 from registry.hf.calls import flag, items, length, parse_object, read_call, read_json, text, whole
 from registry.hf.ignore import Ignored
 from registry.hf.repos import answer
-from registry.models import Revision
+from registry.models import Owner, Revision
 from registry.rights import need_write
 from registry.selectors import file_of, files as files_of, usable
-from registry.services import commits, contents, refs, revisions, uploads
+from registry.services import commits, contents, quotas, refs, revisions
 from registry.services.commits import Add, Change, Delete
 from registry.storage import CHUNK
 
@@ -50,7 +50,7 @@ def preupload(request: HttpRequest, owner: str, name: str, revision: str) -> Htt
     call = read_call(request)
     user = call.account(write=True)
     model = call.model(owner, name)
-    need_write(user, model.owner)
+    need_write(user, model)
     fields = read_json(request)
     row = refs.find_branch(model, revision)
     head = model.head if row is None else row.revision
@@ -109,7 +109,7 @@ def commit(request: HttpRequest, owner: str, name: str, revision: str) -> HttpRe
     call = read_call(request)
     user = call.account(write=True)
     model = call.model(owner, name)
-    need_write(user, model.owner)
+    need_write(user, model)
     refs.find_branch(model, revision)
     if flag(request.GET, "create_pr"):
         raise InvalidInputError("Pull requests are not offered here: commit to a branch.")
@@ -117,7 +117,7 @@ def commit(request: HttpRequest, owner: str, name: str, revision: str) -> HttpRe
     if size > settings.COMMIT_MAX_BYTES:
         limit = settings.COMMIT_MAX_BYTES
         raise TooLargeError(f"A commit has at most {limit} bytes: send less at once.", limit=limit)
-    read = _read(user, request)
+    read = _read(user, model.owner, request)
     if read.header is None:
         raise InvalidInputError("The first line of a commit is its header.")
     try:
@@ -148,14 +148,14 @@ def _message(header: dict[str, Any]) -> str:
     return words[: revisions.MAX_MESSAGE]
 
 
-def _read(user: AbstractBaseUser, request: HttpRequest) -> _Read:
+def _read(user: AbstractBaseUser, owner: Owner, request: HttpRequest) -> _Read:
     read = _Read()
     for number, line in enumerate(_lines(request), 1):
         if number > settings.COMMIT_MAX_LINES:
             limit = settings.COMMIT_MAX_LINES
             raise TooLargeError(f"A commit has at most {limit} lines.", limit=limit)
         try:
-            _take(user, read, parse_object(line))
+            _take(user, owner, read, parse_object(line))
         except InvalidInputError as error:
             raise InvalidInputError(f"Line {number}: {error.message}", line=number) from error
     return read
@@ -186,7 +186,7 @@ def _check_line(line: bytearray, limit: int) -> None:
         )
 
 
-def _take(user: AbstractBaseUser, read: _Read, line: dict[str, Any]) -> None:
+def _take(user: AbstractBaseUser, owner: Owner, read: _Read, line: dict[str, Any]) -> None:
     key, value = line.get("key"), line.get("value")
     if not isinstance(value, dict):
         raise InvalidInputError("'value' is an object.")
@@ -200,7 +200,7 @@ def _take(user: AbstractBaseUser, read: _Read, line: dict[str, Any]) -> None:
     path = text(value, "path")
     match key:
         case "file":
-            read.changes.append(_stored(user, path, value))
+            read.changes.append(_stored(user, owner, path, value))
         case "lfsFile":
             if value.get("algo", "sha256") != "sha256":
                 raise InvalidInputError("'algo' is sha256.")
@@ -212,8 +212,8 @@ def _take(user: AbstractBaseUser, read: _Read, line: dict[str, Any]) -> None:
             raise InvalidInputError(f"'{str(key)[:40]}' is no key that is known here.")
 
 
-def _stored(user: AbstractBaseUser, path: str, value: dict[str, Any]) -> Add:
-    """Store the content of a regular file, within its sender's quota."""
+def _stored(user: AbstractBaseUser, owner: Owner, path: str, value: dict[str, Any]) -> Add:
+    """Store the content of a regular file, within the quota of the model's owner."""
     if text(value, "encoding", "base64") != "base64":
         raise InvalidInputError("'encoding' is base64.")
     try:
@@ -222,6 +222,6 @@ def _stored(user: AbstractBaseUser, path: str, value: dict[str, Any]) -> Add:
         raise InvalidInputError(f"The content of '{path[:200]}' is no base64.") from None
     digest = hashlib.sha256(data).hexdigest()
     if digest not in usable(user, [digest]):
-        uploads.check_room(user, len(data))
-        contents.store(user, data)
+        quotas.check_room(owner, len(data))
+        contents.store(user, data, owner=owner)
     return Add(path=path, sha256=digest, size=len(data))

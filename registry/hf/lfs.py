@@ -39,7 +39,7 @@ def batch(request: HttpRequest, owner: str, name: str) -> HttpResponse:
     call = read_call(request)
     user = call.account(write=True)
     model = call.model(owner, name)
-    need_write(user, model.owner)
+    need_write(user, model)
     fields = read_json(request)
     if text(fields, "operation") != "upload":
         raise InvalidInputError("Downloads go by /resolve/; 'operation' is upload.")
@@ -124,7 +124,7 @@ def verify(request: HttpRequest, owner: str, name: str) -> HttpResponse:
     """Say whether an object is stored."""
     call = read_call(request)
     user = call.account(write=True)
-    need_write(user, call.model(owner, name).owner)
+    need_write(user, call.model(owner, name))
     fields = read_json(request)
     lfs.verify(user, text(fields, "oid"), whole(fields, "size"))
     return _answer({"message": "stored"})

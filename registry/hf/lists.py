@@ -15,6 +15,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 from django.http import QueryDict
 
+from registry.choices import Visibility
 from registry.errors import InvalidInputError
 from registry.hf.calls import query_text, read_cursor, write_cursor
 from registry.models import DownloadCount, Model, Revision
@@ -89,8 +90,13 @@ def _rows(user: Caller, asked: QueryDict) -> QuerySet[Model]:
     card = _card(asked)
     if card is not None:
         rows = rows.filter(Exists(Revision.objects.filter(card, pk=OuterRef("shown"))))
-    if asked.get("gated", "").lower() == "true":
-        rows = rows.none()
+    gated = asked.get("gated", "").lower()
+    if gated in ("true", "auto", "manual"):
+        rows = rows.filter(visibility=Visibility.GATED)
+    if gated in ("auto", "manual"):
+        rows = rows.filter(gate=gated)
+    if gated == "false":
+        rows = rows.exclude(visibility=Visibility.GATED)
     return rows
 
 

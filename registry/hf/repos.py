@@ -22,7 +22,7 @@ from registry.hf.calls import (
     write_cursor,
 )
 from registry.models import Model, Revision
-from registry.rights import may_write, need_write
+from registry.rights import need_files, need_write, sees_drafts
 from registry.selectors import INSPECTED, find_owner, find_revision
 from registry.services import cards, refs, repos
 
@@ -82,7 +82,8 @@ def validate_yaml(request: HttpRequest) -> HttpResponse:
 # ------------------------------------------------------------------ repositories
 
 
-def _kind(fields: dict[str, Any]) -> None:
+def check_kind(fields: dict[str, Any]) -> None:
+    """Raise InvalidInputError unless a request is about a model."""
     kind = text(fields, "type", "model")
     if kind != "model":
         raise InvalidInputError(f"Here are models only, no {kind[:20]}s.", field="type")
@@ -93,7 +94,7 @@ def create(request: HttpRequest) -> HttpResponse:
     """Make a model; 409 with its address when it is there."""
     call = read_call(request)
     user, fields = call.account(write=True), read_json(request)
-    _kind(fields)
+    check_kind(fields)
     name, owner = text(fields, "name"), text(fields, "organization") or None
     if owner is None and "/" in name:
         owner, _, name = name.partition("/")
@@ -121,15 +122,16 @@ def delete(request: HttpRequest) -> HttpResponse:
     """Delete a model; its name is never given out again."""
     call = read_call(request)
     user, fields = call.account(write=True), read_json(request)
-    _kind(fields)
+    check_kind(fields)
     name, owner = text(fields, "name"), text(fields, "organization")
     if not owner and "/" not in name:
         owner = _own_name(call)
-    repos.delete(user, call.model(*_halves(f"{owner}/{name}" if owner else name)))
+    repos.delete(user, call.model(*halves(f"{owner}/{name}" if owner else name)))
     return answer({})
 
 
-def _halves(full_name: str) -> tuple[str, str]:
+def halves(full_name: str) -> tuple[str, str]:
+    """Return owner and name of `owner/name`; without a slash the name is empty."""
     owner, _, name = full_name.partition("/")
     return owner, name
 
@@ -139,9 +141,8 @@ def models(request: HttpRequest) -> HttpResponse:
     """List models."""
     call = read_call(request)
     found = lists.page(call.user, request.GET)
-    items = [shapes.info(model, card, siblings=False) for model, card in found.items]
     link = next_link(request, cursor=found.next) if found.next else ""
-    return answer(items, link=link)
+    return answer(shapes.infos(found.items), link=link)
 
 
 @endpoint("GET")
@@ -158,11 +159,13 @@ def info(request: HttpRequest, owner: str, name: str, revision: str = "") -> Htt
 
 @endpoint("GET")
 def auth_check(request: HttpRequest, owner: str, name: str, write: str = "") -> HttpResponse:
-    """Say whether the caller may read the model, or write to it."""
+    """Say whether the caller may have the files of the model, or write to it."""
     call = read_call(request)
     model = call.model(owner, name)
     if write:
-        need_write(call.account(write=True), model.owner)
+        need_write(call.account(write=True), model)
+    else:
+        need_files(call.user, model)
     return answer({})
 
 
@@ -201,7 +204,7 @@ def commits(request: HttpRequest, owner: str, name: str, revision: str) -> HttpR
         start = find_revision(model, read_cursor(cursor), call.user)
     line = refs.history(start.pk, COMMITS_PAGE + 1)
     rows = Revision.objects.select_related("author").in_bulk(line[:COMMITS_PAGE])
-    writer = may_write(call.user, model.owner)
+    writer = sees_drafts(call.user, model)
     shown = [rows[pk] for pk in line[:COMMITS_PAGE] if writer or rows[pk].state in INSPECTED]
     more = _next_known(call, line[COMMITS_PAGE:], writer=writer)
     link = next_link(request, cursor=write_cursor(more)) if more else ""
@@ -293,6 +296,13 @@ def paths_info(request: HttpRequest, owner: str, name: str, revision: str) -> Ht
 def other_kinds(request: HttpRequest, **_: str) -> HttpResponse:
     """Answer for datasets, spaces and kernels, and for names without an owner: not here."""
     raise HubError(404, "Here are models only, each as owner/name.", "RepoNotFound")
+
+
+@endpoint("GET", "POST", "PUT", "DELETE", "PATCH")
+def discussions(request: HttpRequest, owner: str, name: str) -> HttpResponse:
+    """Refuse discussions and pull requests in the words that clients know."""
+    read_call(request).model(owner, name)
+    raise HubError(403, "Discussions are disabled for this repo.")
 
 
 @endpoint("GET", "POST", "PUT", "DELETE", "PATCH")

@@ -8,23 +8,36 @@ from __future__ import annotations
 
 from django.urls import re_path
 
-from registry.hf import commits, lfs, repos, resolve, xet
+from registry.hf import commits, lfs, people, repos, resolve, settings, xet
 
 _ID = r"(?P<owner>[^/]+)/(?P<name>[^/]+)"
 _API = rf"^/api/models/{_ID}"
+_ACCESS = rf"{_API}/user-access-request"
 _XET = r"^/xet/(?P<space>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/(?P<epoch>[0-9]{1,9})"
+_ORGANISATION = r"^/api/organizations/(?P<name>[^/]+)"
 _NAMED = r"(?P<revision>.+)"
 
 urlpatterns = [
     re_path(r"^/api/whoami-v2$", repos.whoami),
     re_path(r"^/api/repos/create$", repos.create),
     re_path(r"^/api/repos/delete$", repos.delete),
+    re_path(r"^/api/repos/move$", settings.move),
     re_path(r"^/api/validate-yaml$", repos.validate_yaml),
+    re_path(r"^/api/settings/repositories$", people.repositories),
+    re_path(rf"{_ORGANISATION}/settings/repositories$", people.repositories),
+    re_path(rf"{_ORGANISATION}/overview$", people.organisation_overview),
+    re_path(rf"{_ORGANISATION}/members$", people.members),
+    re_path(r"^/api/users/(?P<name>[^/]+)/overview$", people.user_overview),
     re_path(r"^/api/models/?$", repos.models),
     re_path(rf"{_API}$", repos.info),
     re_path(rf"{_API}/revision/{_NAMED}$", repos.info),
     re_path(rf"{_API}/auth-check$", repos.auth_check),
     re_path(rf"{_API}/auth-check/(?P<write>write)$", repos.auth_check),
+    re_path(rf"{_API}/settings$", settings.settings),
+    re_path(rf"{_ACCESS}/(?P<state>pending|accepted|rejected)$", settings.access_requests),
+    re_path(rf"{_ACCESS}/handle$", settings.handle_request),
+    re_path(rf"{_ACCESS}/grant$", settings.grant),
+    re_path(rf"{_API}/discussions(?:/.*)?$", repos.discussions),
     re_path(rf"{_API}/refs$", repos.list_refs),
     re_path(rf"{_API}/commits/{_NAMED}$", repos.commits),
     re_path(rf"{_API}/tag/{_NAMED}$", repos.tag),

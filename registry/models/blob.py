@@ -16,6 +16,9 @@ class Blob(models.Model):
     sha256 = models.CharField(primary_key=True, max_length=64)
     size = models.BigIntegerField()
     git_sha1 = models.CharField(max_length=40)
+    kind = models.CharField(
+        max_length=16, blank=True, help_text="what it was taken for when a revision first had it"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:
@@ -27,16 +30,32 @@ class Upload(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
+    owner = models.ForeignKey(
+        "registry.Owner",  # by its name: mypy must read owners after models
+        on_delete=models.CASCADE,
+        related_name="+",
+        help_text="whose quota it counts against",
+    )
     sha256 = models.CharField(max_length=64)
     size = models.BigIntegerField()
     part_size = models.BigIntegerField()
+    multipart = models.CharField(
+        max_length=1024, blank=True, help_text="the bucket's name for an upload that goes there"
+    )
     state = models.CharField(max_length=16, choices=UploadState, default=UploadState.OPEN)
     error = models.JSONField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     touched_at = models.DateTimeField(auto_now=True)
 
     class Meta:
-        indexes = (models.Index(fields=("user", "sha256"), name="upload_of_user"),)
+        indexes = (
+            models.Index(fields=("user", "sha256"), name="upload_of_user"),
+            models.Index(
+                fields=("owner",),
+                condition=models.Q(state__in=(UploadState.OPEN, UploadState.JOINING)),
+                name="upload_unfinished",
+            ),
+        )
 
     def __str__(self) -> str:
         return str(self.id)
@@ -65,6 +84,7 @@ class Holding(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
     blob = models.ForeignKey(Blob, on_delete=models.CASCADE)
     created_at = models.DateTimeField(auto_now_add=True)
+    touched_at = models.DateTimeField(auto_now=True, db_index=True)
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=("user", "blob"), name="holding_unique"),)

@@ -9,7 +9,11 @@ from registry.models.owner import Owner
 
 
 class Key(models.Model):
-    """A P-256 public key whose `key` statement is in the ledger."""
+    """A P-256 public key whose `key` statement is in the ledger.
+
+    `previous` is the key that this one took the place of. `supersession`, on that older key, is the
+    entry that it signed itself: what it signs from that index on counts for nothing.
+    """
 
     fingerprint = models.CharField(primary_key=True, max_length=64)
     owner = models.ForeignKey(
@@ -20,11 +24,26 @@ class Key(models.Model):
     name = models.CharField(max_length=80, help_text="the device, in the owner's words")
     spki = models.BinaryField()
     entry = models.OneToOneField("ledger.Entry", on_delete=models.PROTECT, related_name="+")
+    previous = models.OneToOneField(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="successor"
+    )
+    supersession = models.OneToOneField(
+        "ledger.Entry", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
     revocation = models.OneToOneField(
         "ledger.Entry", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
+    revocation_reason = models.CharField(max_length=300, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(
+                condition=~models.Q(state=KeyState.SUPERSEDED) | ~models.Q(supersession=None),
+                name="key_superseded_by_entry",
+            ),
+        )
 
     def __str__(self) -> str:
         return self.fingerprint

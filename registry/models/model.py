@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.db.models.functions import Lower
 
-from registry.choices import Visibility
+from registry.choices import Gate, Visibility
 from registry.models.owner import Owner
 
 
@@ -15,6 +15,8 @@ class Model(models.Model):
     owner = models.ForeignKey(Owner, on_delete=models.PROTECT, related_name="models")
     name = models.CharField(max_length=96)
     visibility = models.CharField(max_length=16, choices=Visibility, default=Visibility.PUBLIC)
+    gate = models.CharField(max_length=8, choices=Gate, default=Gate.MANUAL)
+    gate_terms = models.TextField(blank=True, help_text="what who asks for a gated model is told")
     head = models.ForeignKey(
         "registry.Revision", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )

@@ -17,7 +17,11 @@ class Owner(models.Model):
     user = models.OneToOneField(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT
     )
+    title = models.CharField(max_length=80, blank=True, help_text="the name in full")
     created_at = models.DateTimeField(auto_now_add=True)
+    deleted_at = models.DateTimeField(
+        null=True, blank=True, help_text="a tombstone: the name is never given out again"
+    )
 
     class Meta:
         constraints = (models.UniqueConstraint(Lower("name"), name="owner_name_unique"),)

@@ -1,4 +1,4 @@
-"""Releases and their signed claims; aliases and their history."""
+"""Releases and their signed claims."""
 
 from __future__ import annotations
 
@@ -55,30 +55,3 @@ class Claim(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} of {self.release_id}"
-
-
-class Alias(models.Model):
-    """A movable name for a release (`production`); its moves are in `AliasMove`."""
-
-    model = models.ForeignKey(Model, on_delete=models.PROTECT, related_name="aliases")
-    name = models.CharField(max_length=96)
-    release = models.ForeignKey(Release, on_delete=models.PROTECT, related_name="aliases")
-
-    class Meta:
-        constraints = (models.UniqueConstraint("model", Lower("name"), name="alias_name_unique"),)
-        verbose_name_plural = "aliases"
-
-    def __str__(self) -> str:
-        return self.name
-
-
-class AliasMove(models.Model):
-    """One signed move of an alias."""
-
-    alias = models.ForeignKey(Alias, on_delete=models.PROTECT, related_name="moves")
-    release = models.ForeignKey(Release, on_delete=models.PROTECT, related_name="+")
-    entry = models.OneToOneField("ledger.Entry", on_delete=models.PROTECT, related_name="+")
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    def __str__(self) -> str:
-        return f"{self.alias_id} to {self.release_id}"

@@ -24,7 +24,9 @@ from registry.errors import RefusedFileError
 from registry.paths import CARD
 
 MAX_BYTES = 256 * 1024
-_BLOCK = re.compile(r"\s*---[ \t]*\r?\n(?P<yaml>.*?\r?\n)??---[ \t]*(?:\r?\n|\Z)", re.DOTALL)
+_BLOCK = re.compile(
+    r"\s*(?P<open>---[ \t]*\r?\n)(?P<yaml>.*?\r?\n)??---[ \t]*(?:\r?\n|\Z)", re.DOTALL
+)
 _TAGS = {
     *("a", "blockquote", "br", "code", "del", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr"),
     *("li", "ol", "p", "pre", "s", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul"),
@@ -47,10 +49,45 @@ class Card:
         return license_of(self.metadata)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """The text of a card in pieces that are the whole when put together again.
+
+    `before` holds a byte order mark, white space and the first fence, `yaml` the metadata, `fence`
+    the second fence; the three are empty when the card has no metadata.
+    """
+
+    before: str
+    yaml: str
+    fence: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What `validate` says of a card; `card` is None when there are errors."""
+
+    card: Card | None
+    errors: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
 def license_of(metadata: dict[str, Any]) -> str:
     """Return the licence id in `metadata`, or `unknown`."""
     value = metadata.get("license")
     return value if isinstance(value, str) and value else "unknown"
+
+
+def validate(content: str) -> Checked:
+    """Check the text of a whole README.md as a commit does, and refuse nothing.
+
+    The answer is that of the hub's `validate-yaml`: errors, or warnings.
+    """
+    try:
+        card = parse(content.encode("utf-8", "surrogatepass"))
+    except RefusedFileError as error:
+        return Checked(card=None, errors=tuple(error.detail["errors"]), warnings=())
+    return Checked(card=card, errors=(), warnings=card.warnings)
 
 
 def parse(data: bytes) -> Card:
@@ -63,17 +100,18 @@ def parse(data: bytes) -> Card:
     if len(data) > MAX_BYTES:
         raise _refused([f"The card is larger than {MAX_BYTES // 1024} kB."])
     try:
-        text = data.decode("utf-8").removeprefix("\ufeff")
+        text = data.decode("utf-8")
     except UnicodeDecodeError:
         raise _refused(["The card is not UTF-8 text."]) from None
-    block, body = _split(text)
     if "\0" in text:
         raise _refused(["The card holds a NUL character."])
-    metadata, warnings = _metadata(block)
+    parts = split(text)
+    metadata, warnings = _metadata(parts.yaml)
     errors = list(card_rules.errors(metadata))
     if errors:
         raise _refused(errors)
-    return Card(metadata=metadata, body=body, warnings=(*warnings, *card_rules.warnings(metadata)))
+    told = (*warnings, *card_rules.warnings(metadata))
+    return Card(metadata=metadata, body=parts.body, warnings=told)
 
 
 def _refused(errors: list[str]) -> RefusedFileError:
@@ -86,12 +124,19 @@ def _refused(errors: list[str]) -> RefusedFileError:
     )
 
 
-def _split(text: str) -> tuple[str, str]:
-    """Return the YAML block, without its fences, and the Markdown after it."""
-    match = _BLOCK.match(text)
+def split(text: str) -> Parts:
+    """Return the pieces of a card's text; a fence that is never closed begins no metadata."""
+    mark = "\ufeff" if text.startswith("\ufeff") else ""
+    match = _BLOCK.match(text, len(mark))
     if match is None:
-        return "", text
-    return match["yaml"] or "", text[match.end() :]
+        return Parts(before=mark, yaml="", fence="", body=text[len(mark) :])
+    start, end = match.span("yaml") if match["yaml"] is not None else (match.end("open"),) * 2
+    return Parts(
+        before=text[:start],
+        yaml=text[start:end],
+        fence=text[end : match.end()],
+        body=text[match.end() :],
+    )
 
 
 def _metadata(block: str) -> tuple[dict[str, Any], list[str]]:

@@ -75,7 +75,7 @@ def apply(
         ConflictError: the head is not `parent`.
         RefusedFileError: a kind of file or the card is refused.
     """
-    need_write(user, model.owner)
+    need_write(user, model)
     if parent and _PARENT.fullmatch(parent) is None:
         raise InvalidInputError("A parentCommit has 5 to 40 lower-case hex digits.")
     _check(user, changes)

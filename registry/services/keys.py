@@ -5,11 +5,14 @@ A `key` statement registers the key that signs it. What is checked, in this orde
 1. The envelope is a DSSE envelope with a `key` statement of the right form.
 2. The key in it is a P-256 key in its one PEM spelling, and the statement's only subject.
 3. That key signed the envelope (a revocation: that key, or another one of the same owner).
-4. Owner and role are those that the caller may speak for.
+4. Owner and role are those that the caller may speak for: their own name, or an organisation whose
+   admin they are.
 5. The checkpoint that the signer had seen is one that this log published.
 
-The log takes the statement in the transaction that writes the row. Who may register under an
-owner's name is the registry's word; that the key's holder wanted it is the key's.
+The log takes the statement in the transaction that writes the row and the letter to the owner
+(`alarms`): COMMIT POINT. A crash before it leaves nothing of it, after it all three. Who may
+register under an owner's name is the registry's word; that the key's holder wanted it is the key's.
+How one key takes the place of another is in `rotation`.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ from assay.statements import KeyPredicate, Observed, Statement, parse_statement
 from ledger import services as ledger
 from ledger.errors import DuplicateClaimError
 from registry import claims, selectors
-from registry.choices import KeyRole, KeyState
+from registry.choices import Action, KeyEvent, KeyRole, KeyState
 from registry.errors import (
     BadSignatureError,
     ConflictError,
@@ -37,11 +40,12 @@ from registry.errors import (
     UnknownKeyError,
 )
 from registry.models import Key, KeyBackup, Owner
-from registry.rights import may_write
-from registry.services import audit
+from registry.rights import can
+from registry.services import alarms, audit
 
 CLAIM = "key"
 MAX_WRAPPED = 4096
+MAX_NAME, MAX_REASON = 80, 300
 MIN_ITERATIONS, MAX_ITERATIONS = 100_000, 10_000_000
 
 
@@ -56,27 +60,69 @@ class KeyStatement:
 
 
 def register(user: AbstractBaseUser, envelope: Envelope, *, name: str) -> Key:
-    """Register a publisher's or an auditor's key under the owner name of `user`.
+    """Register a publisher's or an auditor's key for `user`, or for an organisation of theirs.
 
-    The statement says which of the two; `name` is for people.
+    The statement says whose key it is and which of the two; `name` is for people.
 
     Raises:
         BadSignatureError: the detail has field, expected and found.
-        NotAllowedError: the caller has no owner name.
+        NotAllowedError: the caller has no owner name, or their token may not change keys.
         ReplayedSignatureError: this very statement is in the ledger.
         ConflictError: the key is registered.
     """
-    owner = Owner.objects.filter(user_id=user.pk).first()
-    if owner is None:
-        raise NotAllowedError("This account has no owner name to register a key for.")
-    if not name.strip() or len(name) > 80:
-        raise InvalidInputError("A key's name has 1 to 80 characters.", field="name")
+    name = check_name(name)
     found = read(envelope)
+    owner = _owner(user, found.predicate.owner)
     auditor = found.predicate.role == KeyRole.AUDITOR
     role = KeyRole.AUDITOR if auditor else KeyRole.PUBLISHER
-    _check(found, action="register", owner=owner.name, role=role)
+    check_predicate(found, action="register", owner=owner.name, role=role)
     check_signature(CLAIM, envelope, [found.key])
-    return _write(user, found, role, owner, name.strip())
+    return _write(user, found, role, owner, name)
+
+
+def rename(user: AbstractBaseUser, fingerprint: str, *, name: str) -> Key:
+    """Give a key another name, which is for people and in no statement.
+
+    Raises:
+        UnknownKeyError: the caller has no such key.
+        InvalidInputError: an empty or a long name.
+    """
+    name = check_name(name)
+    with transaction.atomic():
+        key = own_key(user, fingerprint)
+        audit.note(user, "key.rename", fingerprint, before=key.name, name=name)
+        key.name = name
+        key.save(update_fields=("name",))
+    return key
+
+
+def check_name(name: str) -> str:
+    """Return the name of a key without the spaces around it; InvalidInputError when it is none."""
+    name = name.strip()
+    if not name or len(name) > MAX_NAME or not name.isprintable():
+        raise InvalidInputError(
+            f"A key's name has 1 to {MAX_NAME} printable characters.", field="name"
+        )
+    return name
+
+
+def _owner(user: AbstractBaseUser, named: str) -> Owner:
+    """Return the owner that a statement names if `user` speaks for it, else their own.
+
+    What the statement says is compared with the answer, so that another's name is told as a
+    difference and not as a name that exists.
+    """
+    own = Owner.objects.filter(user_id=user.pk).first()
+    if own is None or own.name != named:
+        other = selectors.find_owner(named)
+        if other is not None and can(user, Action.KEYS, other):
+            return other
+    if own is None or not can(user, Action.KEYS, own):
+        raise NotAllowedError(
+            "This account has no owner name to register a key for, or its token may not: changing "
+            "keys needs the scope 'admin'."
+        )
+    return own
 
 
 def register_service_key(envelope: Envelope, role: KeyRole, *, name: str = "") -> Key:
@@ -91,27 +137,35 @@ def register_service_key(envelope: Envelope, role: KeyRole, *, name: str = "") -
     if role == KeyRole.PUBLISHER:
         raise InvalidInputError("A publisher registers their own key.", field="role")
     found = read(envelope)
-    _check(found, action="register", owner=settings.LEDGER_ORIGIN, role=role)
+    check_predicate(found, action="register", owner=settings.LEDGER_ORIGIN, role=role)
     check_signature(CLAIM, envelope, [found.key])
     return _write(None, found, role, None, name or f"{role} of {settings.LEDGER_ORIGIN}")
 
 
-def revoke(user: AbstractBaseUser, fingerprint: str, envelope: Envelope) -> Key:
+def revoke(user: AbstractBaseUser, fingerprint: str, envelope: Envelope, *, reason: str) -> Key:
     """Revoke a key: its statements count below the index that the revocation gets.
 
-    The key itself signs, or another registered key of its owner, since a key may be lost.
+    The key itself signs, or another registered key of its owner, since a key may be lost. A key
+    that was superseded may be revoked too, to say why; it ended before, at its supersession.
+
+    `reason` is shown to everybody on the key's page; the statement does not carry it.
 
     Raises:
         UnknownKeyError: the caller has no such key.
+        InvalidInputError: no reason, or a long one.
         BadSignatureError: the detail has field, expected and found.
         ConflictError: it is revoked already.
     """
+    reason = reason.strip()
+    if not reason or len(reason) > MAX_REASON:
+        raise InvalidInputError(f"A reason has 1 to {MAX_REASON} characters.", field="reason")
     with transaction.atomic():
-        key = own_key(user, fingerprint)
+        key = hold(user, fingerprint)
         if key.state == KeyState.REVOKED:
             raise ConflictError("This key is revoked already.", fingerprint=fingerprint)
         found = read(envelope)
-        _check(found, action="revoke", owner=key.owner.name if key.owner else "", role=key.role)
+        owner = key.owner.name if key.owner else ""
+        check_predicate(found, action="revoke", owner=owner, role=key.role)
         claims.same(CLAIM, "predicate.publicKey", fingerprint, found.key.fingerprint)
         others = Key.objects.filter(owner=key.owner, state=KeyState.REGISTERED).exclude(pk=key.pk)
         signer = check_signature(
@@ -119,8 +173,10 @@ def revoke(user: AbstractBaseUser, fingerprint: str, envelope: Envelope) -> Key:
         )
         key.revocation_id = append(envelope, signer, found.statement)
         key.state = KeyState.REVOKED
-        key.save(update_fields=("state", "revocation"))
-        audit.note(user, "key.revoke", fingerprint, by=signer.fingerprint)
+        key.revocation_reason = reason
+        key.save(update_fields=("state", "revocation", "revocation_reason"))
+        audit.note(user, "key.revoke", fingerprint, by=signer.fingerprint, reason=reason)
+        alarms.raise_alarm(user, key, KeyEvent.REVOKED)
     return key
 
 
@@ -158,9 +214,23 @@ def backup(
 def own_key(user: AbstractBaseUser, fingerprint: str) -> Key:
     """Return a key of the caller's own; UnknownKeyError for any other."""
     key = selectors.find_key(fingerprint)
-    if key.owner is None or not may_write(user, key.owner):
+    if key.owner is None or not can(user, Action.KEYS, key.owner):
         raise UnknownKeyError("You have no such key.", fingerprint=fingerprint[:80])
     return key
+
+
+def hold(user: AbstractBaseUser, fingerprint: str) -> Key:
+    """Return a key of the caller's own and hold its row to the transaction's end.
+
+    What the key signs is taken under the same lock, so wholly before its end or not at all.
+
+    Raises:
+        UnknownKeyError: the caller has no such key.
+    """
+    own_key(user, fingerprint)
+    return (
+        selectors.published_keys().select_for_update(no_key=True, of=("self",)).get(pk=fingerprint)
+    )
 
 
 def find_backup(user: AbstractBaseUser, fingerprint: str) -> KeyBackup:
@@ -248,14 +318,16 @@ def read(envelope: Envelope) -> KeyStatement:
     return KeyStatement(envelope=envelope, statement=statement, predicate=predicate, key=key)
 
 
-def _check(found: KeyStatement, *, action: str, owner: str, role: str) -> None:
-    """Check steps 4 and 5."""
+def check_predicate(
+    found: KeyStatement, *, action: str, owner: str, role: str, previous: str | None = None
+) -> None:
+    """Check steps 4 and 5: BadSignatureError says which field is another one."""
     predicate = found.predicate
     for field, want, got in (
         ("action", action, predicate.action),
         ("owner", owner, predicate.owner),
         ("role", str(role), predicate.role),
-        ("previous", None, predicate.previous),
+        ("previous", previous, predicate.previous),
     ):
         claims.same(CLAIM, f"predicate.{field}", want, got)
     check_observed(CLAIM, predicate.observed)
@@ -279,11 +351,12 @@ def _write(
                 fingerprint=fingerprint,
                 owner=owner,
                 role=role,
-                name=name[:80],
+                name=name[:MAX_NAME],
                 spki=found.key.spki,
                 entry_id=entry,
             )
-            audit.note(user, "key.register", fingerprint, role=str(role), name=name[:80])
+            audit.note(user, "key.register", fingerprint, role=str(role), name=key.name)
+            alarms.raise_alarm(user, key, KeyEvent.REGISTERED)
     except IntegrityError:  # two at once: the entry of the slower one is gone with its transaction
         raise taken from None
     return key

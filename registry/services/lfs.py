@@ -8,7 +8,7 @@ Nothing is written here but by `registry.services.uploads`: its parts, its join,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
@@ -69,16 +69,17 @@ def want(user: AbstractBaseUser, model: Model, oid: str, size: int) -> Upload | 
         InvalidInputError, TooLargeError: no digest or size, or too much.
         DigestMismatchError: the content is there, and has another size.
     """
-    need_write(user, model.owner)
+    need_write(user, model)
     part = min(settings.LFS_PART_BYTES, uploads.MAX_PART_BYTES)
-    declared = uploads.declare(user, size=size, sha256=oid, part_size=part)
+    declared = uploads.declare(user, size=size, sha256=oid, part_size=part, owner=model.owner)
     if declared.upload is None:
         _check_size(oid, size)
         return None
     if declared.upload.state != UploadState.JOINING:
         return declared.upload
     uploads.join(declared.upload.pk)
-    return uploads.declare(user, size=size, sha256=oid, part_size=part).upload
+    again = uploads.declare(user, size=size, sha256=oid, part_size=part, owner=model.owner)
+    return again.upload
 
 
 def _check_size(oid: str, size: int) -> None:
@@ -118,8 +119,12 @@ def check(signed: str) -> Held:
     model = Model.objects.select_related("owner").filter(pk=allowed.model).first()
     if model is None or user is None or not may_read(user, model):
         raise UnknownModelError("The model of this upload is gone.")
-    need_write(user, model.owner)
-    upload = Upload.objects.filter(pk=UUID(allowed.upload), user_id=allowed.user).first()
+    need_write(user, model)
+    upload = (
+        Upload.objects.select_related("user", "owner")
+        .filter(pk=UUID(allowed.upload), user_id=allowed.user)
+        .first()
+    )
     if upload is None:
         raise UnknownUploadError("This upload was discarded: start it again.")
     return Held(user=user, model=model, upload=upload, allowed=allowed)
@@ -131,7 +136,7 @@ def check(signed: str) -> Held:
 def put(held: Held, chunks: Iterable[bytes], length: int) -> str:
     """Take one part, or the whole in one stream; return the hex SHA-256 of what came.
 
-    A whole that is one part is checked against its digest at once.
+    A whole is hashed on its way and stored at once.
 
     Raises:
         InvalidInputError: another length than it should have.
@@ -151,30 +156,8 @@ def put(held: Held, chunks: Iterable[bytes], length: int) -> str:
     if upload.state in (UploadState.STORED, UploadState.JOINING):  # sent again: it is here
         finish(held)
         return upload.sha256
-    count = uploads.part_count(upload)
-    stream = _Cut(chunks)
-    for number in range(count):
-        whole = upload.sha256 if count == 1 else None
-        uploads.put_part(upload, number, stream.take(uploads.part_size(upload, number)), whole)
-    finish(held)
+    uploads.put_whole(upload, chunks)
     return upload.sha256
-
-
-class _Cut:
-    """A stream of pieces, cut anew: `take` yields the next `count` bytes."""
-
-    def __init__(self, chunks: Iterable[bytes]) -> None:
-        self._chunks = iter(chunks)
-        self._rest = b""
-
-    def take(self, count: int) -> Iterator[bytes]:
-        while count > 0:
-            chunk = self._rest or next(self._chunks, b"")
-            if not chunk:
-                return
-            now, self._rest = chunk[:count], chunk[count:]
-            count -= len(now)
-            yield now
 
 
 def finish(held: Held) -> None:

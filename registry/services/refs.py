@@ -28,8 +28,8 @@ from registry.errors import (
     UnknownRevisionError,
 )
 from registry.models import Alias, Model, Ref, Release, Revision
-from registry.rights import Caller, may_write, need_write
-from registry.selectors import INSPECTED, REVISION_ID, find_revision
+from registry.rights import Caller, need_write, sees_drafts
+from registry.selectors import INSPECTED, LATEST, REVISION_ID, find_revision, newest_release
 from registry.services import audit
 
 MAIN = "main"
@@ -108,6 +108,9 @@ def _known(model: Model, names: Iterable[str]) -> dict[str, str]:
             "name", "release__revision_id"
         )
     )
+    newest = newest_release(model) if LATEST in asked else None
+    if newest is not None:
+        known[LATEST] = newest.revision_id
     tags = dict(
         Ref.objects.filter(model=model, kind=RefKind.TAG, name__in=asked).values_list(
             "name", "revision_id"
@@ -130,7 +133,7 @@ def _known(model: Model, names: Iterable[str]) -> dict[str, str]:
 
 def _for_reader(model: Model, name: str, revision_id: str, user: Caller) -> Revision:
     """Return the revision that `user` gets for `name`, which stands at `revision_id`."""
-    if not may_write(user, model.owner) and is_branch(model, name):
+    if not sees_drafts(user, model) and is_branch(model, name):
         passed = newest_passed(revision_id)
         if passed is None:
             raise _unknown(model, name)
@@ -183,7 +186,7 @@ def branches(model: Model, user: Caller) -> list[tuple[str, str]]:
     rows = Ref.objects.filter(model=model, kind=RefKind.BRANCH).order_by("name")
     found = [(MAIN, model.head_id)] if model.head_id else []
     found += list(rows.values_list("name", "revision_id"))
-    if may_write(user, model.owner):
+    if sees_drafts(user, model):
         return found
     return [(name, passed) for name, pk in found if (passed := newest_passed(pk))]
 
@@ -191,7 +194,7 @@ def branches(model: Model, user: Caller) -> list[tuple[str, str]]:
 def tags(model: Model, user: Caller) -> list[tuple[str, str]]:
     """Return (name, revision id) of each tag and each release's version."""
     rows = Ref.objects.filter(model=model, kind=RefKind.TAG).order_by("name")
-    if not may_write(user, model.owner):
+    if not sees_drafts(user, model):
         rows = rows.filter(revision__state__in=INSPECTED)
     releases = Release.objects.filter(model=model).order_by("number")
     found = dict(rows.values_list("name", "revision_id"))
@@ -222,13 +225,16 @@ def create_tag(user: AbstractBaseUser, model: Model, name: str, at: str, message
 def _create(
     user: AbstractBaseUser, model: Model, kind: RefKind, name: str, at: str, message: str = ""
 ) -> Ref:
-    need_write(user, model.owner)
+    need_write(user, model)
     _check_name(name, kind)
     if len(message) > 500:
         raise InvalidInputError("A message has at most 500 characters.", field="message")
     taken = NameTakenError(f"The {kind} '{name}' exists already.", name=name)
     if name == MAIN or Release.objects.filter(model=model, version=name).exists():
         raise taken
+    # Branches and tags win over aliases here, and nobody signs for them.
+    if name.lower() == LATEST or Alias.objects.filter(model=model, name__iexact=name).exists():
+        raise NameTakenError(f"'{name}' is an alias of {model.full_name}.", name=name)
     revision = find(model, at, user).revision
     try:
         with transaction.atomic():
@@ -240,7 +246,14 @@ def _create(
                 message=message,
                 author_id=user.pk,
             )
-            audit.note(user, f"{kind}.create", model.full_name, name=name, revision=revision.pk)
+            audit.note(
+                user,
+                f"{kind}.create",
+                model.full_name,
+                about=model,
+                name=name,
+                revision=revision.pk,
+            )
     except IntegrityError:
         raise taken from None
     return ref
@@ -292,13 +305,13 @@ def delete(user: AbstractBaseUser, model: Model, kind: RefKind, name: str) -> No
         NotAllowedError: the model is somebody else's; `main` and releases stay for ever.
         UnknownRevisionError: there is none of that name.
     """
-    need_write(user, model.owner)
+    need_write(user, model)
     if kind == RefKind.BRANCH and name == MAIN:
         raise NotAllowedError("The branch main cannot be deleted.", name=name)
     with transaction.atomic():
         gone, _ = Ref.objects.filter(model=model, kind=kind, name=name).delete()
         if gone:
-            audit.note(user, f"{kind}.delete", model.full_name, name=name)
+            audit.note(user, f"{kind}.delete", model.full_name, about=model, name=name)
             return
     if kind == RefKind.TAG and Release.objects.filter(model=model, version=name).exists():
         raise NotAllowedError(

@@ -2,7 +2,7 @@
 
 `publish`, in this order; each step is a function or a call that names it:
 
-1. The caller may write to the model.
+1. The caller may release for the model.
 2. Under the model's lock: the revision is the model's, was inspected, and is not released.
 3. The key is registered for the model's owner, as a publisher's, and not revoked.
 4. The version is a good name and new in this model.
@@ -31,7 +31,7 @@ from assay.errors import AssayError
 from assay.statements import Statement, parse_statement
 from ledger import services as ledger
 from registry import claims, selectors
-from registry.choices import ClaimKind, KeyRole, KeyState
+from registry.choices import Action, ClaimKind, KeyRole, KeyState
 from registry.errors import (
     BadSignatureError,
     ConflictError,
@@ -43,8 +43,8 @@ from registry.errors import (
 )
 from registry.models import Alias, Claim, Key, Model, Release, Revision
 from registry.names import check_name
-from registry.rights import need_write
-from registry.services import audit, keys
+from registry.rights import need
+from registry.services import audit, keys, trusted
 
 ORDER = (ClaimKind.MODEL_SIGNATURE, ClaimKind.CARD, ClaimKind.RELEASE)
 MAX_NOTES = 20_000
@@ -72,7 +72,7 @@ def publish(user: AbstractBaseUser, model: Model, request: Request) -> Release:
         ReplayedSignatureError: one of the statements is in the ledger.
         BadSignatureError: step 5; the detail has claim, field, expected and found.
     """
-    need_write(user, model.owner)
+    need(user, Action.RELEASE, model)
     if set(request.envelopes) != set(ORDER):
         raise InvalidInputError(
             "A release has three claims: oms, card and release.", field="claims"
@@ -82,7 +82,7 @@ def publish(user: AbstractBaseUser, model: Model, request: Request) -> Release:
     with transaction.atomic():
         # The lock gives numbers and `previous` without gaps; NO KEY UPDATE lets uploads go on.
         model = Model.objects.select_for_update(no_key=True, of=("self",)).get(pk=model.pk)
-        key = _publisher_key(model, request.key)
+        key = publisher_key(model, request.key)
         _refuse_replays(key, request.envelopes)
         revision = _releasable(model, request.revision, user)
         _check_version(model, request.version)
@@ -98,14 +98,23 @@ def publish(user: AbstractBaseUser, model: Model, request: Request) -> Release:
 # ------------------------------------------------------------------ steps
 
 
-def _publisher_key(model: Model, fingerprint: str) -> Key:
-    key = selectors.find_key(fingerprint)
+def publisher_key(model: Model, fingerprint: str) -> Key:
+    """Return the key that may sign for `model`, and hold its row to the transaction's end.
+
+    A revocation changes that row: it comes wholly before the signature is taken, or after.
+
+    Raises:
+        UnknownKeyError: no such key is registered.
+        NotAllowedError: no publisher's key of the model's owner, or one that counts no longer.
+    """
+    found = selectors.find_key(fingerprint)
+    key = Key.objects.select_for_update(no_key=True).get(pk=found.pk)
     if key.owner_id != model.owner_id or key.role != KeyRole.PUBLISHER:
         raise NotAllowedError(
             f"This key is not registered for {model.owner.name}.", fingerprint=key.pk
         )
     if key.state != KeyState.REGISTERED:
-        raise NotAllowedError("This key is revoked.", fingerprint=key.pk)
+        raise NotAllowedError(f"This key is {key.state}.", fingerprint=key.pk)
     return key
 
 
@@ -139,6 +148,8 @@ def _check_version(model: Model, version: str) -> None:
     check_name(version, "version")
     if selectors.REVISION_ID.fullmatch(version.lower()):
         raise InvalidInputError("A version does not look like a revision.", field="version")
+    if version.lower() in (selectors.LATEST, "main"):
+        raise InvalidInputError(f"'{version}' is the newest one, whichever it is.", field="version")
     taken = Release.objects.filter(model=model, version__iexact=version).exists()
     if taken or Alias.objects.filter(model=model, name__iexact=version).exists():
         raise NameTakenError(f"{model.full_name} has a '{version}' already.", version=version)
@@ -180,6 +191,7 @@ def _write(
         key=key,
         author_id=user.pk,
     )
+    trusted.mark(user, release)
     for kind in ORDER:
         envelope, statement = request.envelopes[kind], statements[kind]
         entry = ledger.entry_for_claim(key.pk, envelope.pae_sha256)
@@ -196,17 +208,22 @@ def _write(
 
 
 def yank(user: AbstractBaseUser, model: Model, version: str, *, reason: str) -> Release:
-    """Withdraw a release: it is no longer the newest, and still answers to its own version.
+    """Withdraw a release, for good: never the newest, it still answers to its own version.
+
+    An alias that points at it stays until its publisher moves it. `version` is no alias.
 
     Raises:
         NotAllowedError: the model is somebody else's.
+        InvalidInputError: no reason, or a long one.
         UnknownRevisionError: no such release.
         ConflictError: it was withdrawn before.
     """
-    need_write(user, model.owner)
+    need(user, Action.RELEASE, model)
     if not reason.strip() or len(reason) > 500:
         raise InvalidInputError("A reason has 1 to 500 characters.", field="reason")
     with transaction.atomic():
+        # The lock that moves of aliases take: none moves to it from here on.
+        Model.objects.select_for_update(no_key=True, of=("self",)).get(pk=model.pk)
         release = selectors.find_release(model, version)
         yanked = Release.objects.filter(pk=release.pk, yanked_at=None).update(
             yanked_at=timezone.now(), yank_reason=reason.strip()

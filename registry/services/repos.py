@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
-from django.utils import timezone
 
-from registry.choices import Visibility
+from registry.choices import Action, Visibility
 from registry.errors import ConflictError
-from registry.models import Model, ReservedName
-from registry.rights import need_write
-from registry.services import audit, models, revisions
+from registry.models import Model
+from registry.rights import need
+from registry.services import models, owners, revisions
 
 FIRST_MESSAGE = "initial commit"
 
@@ -43,7 +42,7 @@ def delete(user: AbstractBaseUser, model: Model) -> None:
         NotAllowedError: the model is somebody else's.
         ConflictError: it has releases.
     """
-    need_write(user, model.owner)
+    need(user, Action.DELETE, model)
     with transaction.atomic():
         # A release takes the same lock: whichever comes second waits for the other.
         locked = Model.objects.select_for_update(no_key=True, of=("self",)).get(pk=model.pk)
@@ -52,9 +51,5 @@ def delete(user: AbstractBaseUser, model: Model) -> None:
                 f"{model.full_name} has releases, which stay for ever: withdraw them instead.",
                 model=model.full_name,
             )
-        locked.deleted_at = timezone.now()
-        locked.save(update_fields=("deleted_at",))
-        ReservedName.objects.get_or_create(
-            name=model.full_name, defaults={"reason": "deleted by its owner"}
-        )
-        audit.note(user, "model.delete", model.full_name)
+        need(user, Action.DELETE, locked)
+        owners.bury_model(user, locked, "deleted by its owner")

@@ -28,29 +28,30 @@ from assay.digests import sha256_hex
 from assay.errors import FormatError
 from assay.manifest import Manifest, is_ignored
 from assay.statements import timestamp
-from registry import kinds, paths, selectors
+from registry import kinds_whole, paths, selectors
 from registry.choices import RevisionState
 from registry.errors import (
     ConflictError,
     InvalidInputError,
     UnknownFileError,
-    UnknownRevisionError,
 )
-from registry.models import Blob, Model, Ref, Revision, RevisionFile
+from registry.models import Blob, Model, Owner, Ref, Revision, RevisionFile
 from registry.rights import need_write
-from registry.services import audit, cards, contents
+from registry.services import audit, cards, contents, quotas, reports
+from registry.services.reports import main_graph, record_inspection
 from registry.signals import revision_committed
 
+__all__ = ["MODE", "Tree", "commit", "main_graph", "pairs", "record_inspection", "revision_id"]
 MODE = "100644"
-GRAPH_NAMES = ("model.onnx", "onnx/model.onnx")
 MAX_MESSAGE = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tree:
-    """A checked tree: path to blob, sorted by path."""
+    """A checked tree: path to blob, sorted by path; what is new in it, digest to kind."""
 
     files: Mapping[str, Blob]
+    kinds: Mapping[str, str]
     manifest: str
     card: cards.Card | None
 
@@ -79,10 +80,10 @@ def commit(
         ConflictError: the head is not `parent`; the detail has the head.
         InvalidInputError: no files, unless the tree `may_be_empty`.
     """
-    need_write(user, model.owner)
     if len(message) > MAX_MESSAGE:
         raise InvalidInputError(f"A message has at most {MAX_MESSAGE} characters.", field="message")
     model = Model.objects.select_related("owner", "head").get(pk=model.pk)
+    need_write(user, model)
     head = model.head if branch is None else branch.revision
     before = pairs(head)
     if head and sorted(files) == sorted(before.items()) and _follows(head, parent):
@@ -125,10 +126,14 @@ def _check_tree(
 ) -> Tree:
     paths.check_tree(path for path, _ in files)
     blobs = _check_contents(user, files)
+    found = {}
     for path, blob in blobs.items():
         if before.get(path) != blob.sha256:  # what the head holds was looked at when it came
-            kinds.kind_of(path, contents.read_small(blob.sha256, kinds.HEAD), blob.size)
-    return Tree(files=blobs, manifest=_manifest(files), card=_read_card(blobs.get(paths.CARD)))
+            with contents.opened(blob.sha256) as stream:
+                kind = kinds_whole.check(path, stream, blob.size)
+            blob.kind = found[blob.sha256] = kind.value
+    card = _read_card(blobs.get(paths.CARD))
+    return Tree(files=blobs, kinds=found, manifest=_manifest(files), card=card)
 
 
 def _manifest(files: Sequence[tuple[str, str]]) -> str:
@@ -200,9 +205,10 @@ def _write(
     now = timezone.now()
     created_at = now.replace(microsecond=now.microsecond // 1000 * 1000)
     graph = main_graph(tree.files)
-    report = _earlier_report(model, tree, graph)
+    report = reports.earlier_report(model, tree.files)
     parent = _pk(head)
     with transaction.atomic():
+        _keep_contents(_stay(user, model), tree)
         # Two models of one author could get the same record in one millisecond: then wait for none.
         while Revision.objects.filter(pk=_id(user, parent, tree, message, created_at)).exists():
             created_at += timedelta(milliseconds=1)
@@ -217,7 +223,7 @@ def _write(
             card_metadata=tree.card.metadata if tree.card else {},
             card_body=tree.card.body if tree.card else "",
             created_at=created_at,
-            **_inspected(report),
+            **reports.inspected(report),
         )
         RevisionFile.objects.bulk_create(
             RevisionFile(revision=revision, path=path, blob=blob)
@@ -228,6 +234,35 @@ def _write(
         if revision.state == RevisionState.PENDING:
             revision_committed.send(Revision, revision_id=revision.pk)
     return revision
+
+
+def _keep_contents(owner: Owner, tree: Tree) -> None:
+    """Hold the contents where they are until the commit, and charge the owner for them.
+
+    Raises:
+        UnknownFileError: a content that nothing named was collected since it was looked up.
+        TooLargeError: they are more than the owner may have.
+    """
+    kept = contents.keep(blob.pk for blob in tree.files.values())
+    for path, blob in tree.files.items():
+        if blob.pk not in kept:
+            raise UnknownFileError(
+                f"The content of '{path}' is gone: upload it again.", path=path, sha256=blob.pk
+            )
+    contents.note_kinds(tree.kinds)
+    quotas.charge(owner, tree.files.values())
+
+
+def _stay(user: AbstractBaseUser, model: Model) -> Owner:
+    """Hold the model where it is until the commit, and return whose it is.
+
+    Raises as `need_write` when it has gone.
+    """
+    locked = Model.objects.select_for_update(no_key=True, of=("self",))
+    now = locked.get(pk=model.pk)
+    if now.owner_id != model.owner_id or now.deleted_at is not None:
+        need_write(user, now)
+    return now.owner
 
 
 def _move(model: Model, head: Revision | None, branch: Ref | None, revision: Revision) -> None:
@@ -254,107 +289,3 @@ def _id(
             files=tree.files,
         )
     )
-
-
-# ------------------------------------------------------------------ inspection
-
-
-def main_graph(names: Mapping[str, Any]) -> str:
-    """Return the path of the graph that runs: `model.onnx`, else the first of the outermost ones.
-
-    `""` when there is none: such a revision can be released and not run.
-    """
-    for name in GRAPH_NAMES:
-        if name in names:
-            return name
-    graphs = [name for name in names if name.lower().endswith(".onnx")]
-    return min(graphs, key=lambda name: (name.count("/"), name), default="")
-
-
-NO_GRAPH: dict[str, Any] = {
-    "verdict": RevisionState.FLAGGED.value,
-    "findings": [
-        {
-            "code": "no_graph",
-            "place": "",
-            "remedy": "add an ONNX file, if the model is to be run here",
-            "level": "flag",
-        }
-    ],
-    "facts": None,
-    "trial": None,
-}
-
-
-def _earlier_report(model: Model, tree: Tree, graph: str) -> dict[str, Any] | None:
-    """Return the report of an earlier revision with the same graph and external data, or None."""
-    if not graph:
-        return NO_GRAPH
-    earlier = Revision.objects.filter(
-        model=model,
-        state__in=selectors.INSPECTED,
-        graph_path=graph,
-        files__path=graph,
-        files__blob=tree.files[graph],
-    ).order_by("-created_at")
-    for revision in earlier[:5]:
-        external = selectors.facts(revision).get("external", [])
-        held = pairs(revision)
-        if all(name in tree.files and held[name] == tree.files[name].sha256 for name in external):
-            report: dict[str, Any] = revision.report
-            return _with_other_graphs(report, graph, list(tree.files))
-    return None
-
-
-def _inspected(report: dict[str, Any] | None) -> dict[str, Any]:
-    if report is None:
-        return {"state": RevisionState.PENDING}
-    return {"state": report["verdict"], "report": report, "inspected_at": timezone.now()}
-
-
-def record_inspection(revision_id: str, report: Mapping[str, Any]) -> Revision:
-    """Write what the inspection said: `{"verdict", "findings", "facts", "trial"}`.
-
-    The first report stands: one that comes for an inspected revision changes nothing.
-
-    Raises:
-        UnknownRevisionError: there is no such revision.
-        InvalidInputError: the verdict is none of passed, flagged, failed.
-    """
-    final = (*selectors.INSPECTED, RevisionState.FAILED)
-    if report.get("verdict") not in final:
-        raise InvalidInputError("A verdict is passed, flagged or failed.", field="verdict")
-    with transaction.atomic():
-        revision = Revision.objects.select_for_update().filter(pk=revision_id).first()
-        if revision is None:
-            raise UnknownRevisionError("There is no such revision.", revision=revision_id)
-        if revision.state != RevisionState.PENDING:
-            return revision
-        whole = _with_other_graphs(dict(report), revision.graph_path, list(pairs(revision)))
-        revision.report, revision.state = whole, whole["verdict"]
-        revision.inspected_at = timezone.now()
-        revision.save(update_fields=("report", "state", "inspected_at"))
-        audit.note(None, "revision.inspect", revision.pk, verdict=str(revision.state))
-    return revision
-
-
-def _with_other_graphs(report: dict[str, Any], graph: str, names: list[str]) -> dict[str, Any]:
-    """Flag the graphs beside the one that runs: nobody has looked into them."""
-    kept = [item for item in report.get("findings", ()) if item.get("code") != "other_graph"]
-    others = [
-        {
-            "code": "other_graph",
-            "place": name,
-            "remedy": f"only {graph} was inspected and runs; make this one a model of its own",
-            "level": "flag",
-        }
-        for name in sorted(names)
-        if name.lower().endswith(".onnx") and name != graph
-    ]
-    verdict = report["verdict"]
-    if verdict != RevisionState.FAILED and others:
-        verdict = RevisionState.FLAGGED
-    elif len(kept) < len(report.get("findings", ())):  # reused, and the other graph is gone
-        flagged = any(item.get("level") == "flag" for item in kept)
-        verdict = RevisionState.FLAGGED if flagged else RevisionState.PASSED
-    return {**report, "verdict": str(verdict), "findings": [*kept, *others]}

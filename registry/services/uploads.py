@@ -1,32 +1,34 @@
-"""Uploads in parts: any order, in parallel, resumable from any device.
+"""Uploads: in parts, in any order, in parallel, resumable from any device; or whole in one stream.
 
-    declare   a row; the caller learns which parts are missing, or that the content is there
-    put_part  bytes to `<uploads>/<id>/<number>`, then a row: the row says that the part is here
-    complete  state `joining`; small files are joined at once, large ones by a worker
-    join      parts to the blob storage, hashed again whole, then the rows of blob and holding
+    declare    a row; the caller learns which parts are missing, or that the content is there
+    put_part   bytes to `<uploads>/<id>/<number>`, then a row: the row says that the part is here
+    complete   state `joining`; small files are joined at once, large ones by a worker
+    join       parts to the blob storage, hashed again whole, then the rows (`registry.services.
+               joining`)
+    put_whole  all at once to the blob storage, hashed while it comes; then the rows
 
 Commit points: a part exists when its row does, a blob when its row does; each row is written after
 its bytes are durable. A crash between the two costs the bytes' transfer, never a wrong row: the
 client sends the part again, or the sweeper runs the join again (both are idempotent). A mismatch of
 the whole ends the upload as `failed` with both digests, and nothing is stored.
+
+A part takes its place while nobody may complete the upload, and only while it is open: what was
+complete is never changed under the eyes of whoever joins it.
 """
 
 from __future__ import annotations
 
 import hashlib
-import logging
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
-from pathlib import Path
 from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
-from django.db import IntegrityError, transaction
-from django.db.models import QuerySet, Sum
+from django.db import connection, transaction
 from django.utils import timezone
 
 from registry import selectors
@@ -35,22 +37,35 @@ from registry.errors import (
     ConflictError,
     DigestMismatchError,
     InvalidInputError,
-    NotAllowedError,
-    RegistryError,
     TooLargeError,
     UnknownUploadError,
 )
-from registry.models import Holding, Owner, Upload, UploadPart
-from registry.services import contents
-from registry.storage import TemporaryFile, blobs, read_chunks, sweep_strays
+from registry.hashing import Hashing
+from registry.models import Owner, Upload, UploadPart
+from registry.services import contents, direct, quotas
+from registry.services.joining import clear, folder_of, join, part_count, sweep
+from registry.services.locks import hold_account
+from registry.storage import TemporaryFile, blobs
 
+__all__ = [
+    "check_room",
+    "complete",
+    "declare",
+    "discard",
+    "find",
+    "join",
+    "missing",
+    "part_count",
+    "part_size",
+    "put_part",
+    "put_whole",
+    "sweep",
+]
 MAX_PARTS = 10_000
 MAX_PART_BYTES = 64 * 2**20
 JOIN_AT_ONCE_BYTES = 64 * 2**20
-ABANDONED = timedelta(days=7)
-JOIN_LOST = timedelta(minutes=10)
 _HEX = re.compile(r"[0-9a-f]{64}")
-log = logging.getLogger(__name__)
+_DISCARDABLE = (UploadState.OPEN, UploadState.FAILED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,36 +76,63 @@ class Declared:
     upload: Upload | None
 
 
+# ------------------------------------------------------------------ declare, find, discard
+
+
 def declare(
-    user: AbstractBaseUser, *, size: int, sha256: str, part_size: int | None = None
+    user: AbstractBaseUser,
+    *,
+    size: int,
+    sha256: str,
+    part_size: int | None = None,
+    owner: Owner | None = None,
+    straight: bool = False,
 ) -> Declared:
     """Announce content of `size` bytes; an open upload of the same content is taken up again.
+
+    It counts against the quota of `owner`, by default of the person; the caller has seen to it that
+    they may write there. `straight`: the parts are sent to the object store, where there is one.
 
     "Stored already" is said only of content that the caller holds or may read, so that nobody can
     ask which private files exist.
 
     Raises:
-        InvalidInputError: a size or digest that is none.
-        TooLargeError: larger than a file may be, or than what is left of the owner's quota.
+        InvalidInputError: a size or digest that is none, or nowhere to send it straight.
+        TooLargeError, TooManyError: larger than a file may be, or beyond the owner's quota.
     """
     part = _check_declaration(size, sha256, part_size)
     if sha256 in selectors.usable(user, [sha256]):
+        contents.touch(user, sha256)
         return Declared(sha256=sha256, upload=None)
+    account = quotas.own_owner(user) if owner is None else owner
+    if straight:
+        direct.check(size, part)
     with transaction.atomic():
-        _lock_owner(user)
-        upload = Upload.objects.filter(
-            user_id=user.pk, sha256=sha256, size=size, state__in=_UNFINISHED
-        ).first()
+        hold_account(account.pk)
+        upload = _begun(user, account, sha256, size, straight=straight)
         if upload is None:
-            _check_quota(user, size)
+            quotas.need_upload(account, size)
+            new = uuid.uuid4()
             upload = Upload.objects.create(
-                user_id=user.pk, sha256=sha256, size=size, part_size=part
+                id=new,
+                user_id=user.pk,
+                owner=account,
+                sha256=sha256,
+                size=size,
+                part_size=part,
+                multipart=direct.start(new) if straight else "",
             )
     return Declared(sha256=sha256, upload=upload)
 
 
-_UNFINISHED = (UploadState.OPEN, UploadState.JOINING)
-_DISCARDABLE = (UploadState.OPEN, UploadState.FAILED)
+def _begun(
+    user: AbstractBaseUser, account: Owner, sha256: str, size: int, *, straight: bool
+) -> Upload | None:
+    """Return the upload of the same content that the caller began and did not end, or None."""
+    rows = Upload.objects.filter(
+        user_id=user.pk, owner=account, sha256=sha256, size=size, state__in=quotas.UNFINISHED
+    )
+    return (rows.exclude(multipart="") if straight else rows.filter(multipart="")).first()
 
 
 def _check_declaration(size: int, sha256: str, part_size: int | None) -> int:
@@ -113,36 +155,16 @@ def _check_declaration(size: int, sha256: str, part_size: int | None) -> int:
     return part
 
 
-def _lock_owner(user: AbstractBaseUser) -> None:
-    """Let two declarations of one user wait for each other: both count against one quota."""
-    if not Owner.objects.select_for_update().filter(user_id=user.pk).exists():
-        raise NotAllowedError("This account has no owner name and cannot upload.")
-
-
 def check_room(user: AbstractBaseUser, size: int) -> None:
     """Raise TooLargeError when `size` bytes more are beyond what the user may store."""
-    with transaction.atomic():
-        _lock_owner(user)
-        _check_quota(user, size)
-
-
-def _check_quota(user: AbstractBaseUser, size: int) -> None:
-    held = Holding.objects.filter(user_id=user.pk).aggregate(n=Sum("blob__size"))["n"] or 0
-    coming = Upload.objects.filter(user_id=user.pk, state__in=_UNFINISHED)
-    used = held + (coming.aggregate(n=Sum("size"))["n"] or 0)
-    if used + size > settings.OWNER_QUOTA_BYTES:
-        raise TooLargeError(
-            "This would be more than your quota allows.",
-            size=size,
-            used=used,
-            quota=settings.OWNER_QUOTA_BYTES,
-            remedy="Discard uploads that are not finished: they count, see /me/uploads/.",
-        )
+    quotas.check_room(quotas.own_owner(user), size)
 
 
 def find(user: AbstractBaseUser, upload_id: UUID) -> Upload:
     """Return an upload of `user`; UnknownUploadError for any other."""
-    upload = Upload.objects.filter(pk=upload_id, user_id=user.pk).first()
+    upload = (
+        Upload.objects.select_related("user", "owner").filter(pk=upload_id, user_id=user.pk).first()
+    )
     if upload is None:
         raise UnknownUploadError("You have no such upload.", id=str(upload_id))
     return upload
@@ -160,19 +182,21 @@ def discard(user: AbstractBaseUser, upload_id: UUID) -> None:
         gone, _ = Upload.objects.filter(pk=upload.pk, state__in=_DISCARDABLE).delete()
         if not gone:
             raise ConflictError("This upload cannot be discarded any more.", state=upload.state)
-        transaction.on_commit(lambda: shutil.rmtree(_folder(upload), ignore_errors=True))
+        transaction.on_commit(lambda: clear(upload))
 
 
-def part_count(upload: Upload) -> int:
-    """Return how many parts the upload has; an empty file has none."""
-    return -(-upload.size // upload.part_size)
+# ------------------------------------------------------------------ parts
 
 
 def missing(upload: Upload) -> list[int]:
     """Return the numbers of the parts that have not arrived, in order."""
     if upload.state != UploadState.OPEN:
         return []
-    here = set(upload.parts.values_list("number", flat=True))
+    here = (
+        direct.here(upload)
+        if upload.multipart
+        else set(upload.parts.values_list("number", flat=True))
+    )
     return [number for number in range(part_count(upload)) if number not in here]
 
 
@@ -195,33 +219,56 @@ def put_part(
     The same part again is welcome. A part without an announced digest is checked with the whole.
 
     Raises:
-        ConflictError: the upload takes no parts any more.
+        ConflictError: the upload takes no parts any more, or they go straight to the store.
         InvalidInputError: no such part, or more or fewer bytes than it has.
         DigestMismatchError: other bytes than were announced; the detail has both digests.
         UnknownUploadError: the upload was discarded meanwhile.
     """
     size = part_size(upload, number)
-    if upload.state != UploadState.OPEN:
-        raise ConflictError("This upload takes no parts any more.", state=upload.state)
-    with TemporaryFile(_folder(upload)) as temporary:
+    _check_open(upload.state)
+    _check_not_straight(upload)
+    with TemporaryFile(folder_of(upload)) as temporary:
         found, written = hashlib.sha256(), 0
-        for chunk in chunks:
-            written += len(chunk)
-            if written > size:
-                break
-            found.update(chunk)
-            temporary.file.write(chunk)
+        with Hashing(found) as hashing:
+            for chunk in chunks:
+                written += len(chunk)
+                if written > size:
+                    break
+                hashing.update(chunk)
+                temporary.file.write(chunk)
         digest = found.hexdigest()
         _check_part(number, size, written, sha256 or digest, digest)
-        temporary.rename(_folder(upload) / str(number))
-    try:
-        UploadPart.objects.update_or_create(
-            upload=upload, number=number, defaults={"size": size, "sha256": digest}
-        )
-    except IntegrityError:  # the upload was discarded while the part came; the sweeper clears up
-        raise UnknownUploadError("This upload was discarded.", id=str(upload.pk)) from None
+        with transaction.atomic():
+            _check_open(_held_state(upload))
+            temporary.rename(folder_of(upload) / str(number))
+            UploadPart.objects.update_or_create(
+                upload=upload, number=number, defaults={"size": size, "sha256": digest}
+            )
     Upload.objects.filter(pk=upload.pk).update(touched_at=timezone.now())
     return digest
+
+
+def _held_state(upload: Upload) -> str:
+    """Return the state, which stays so until the transaction ends; other parts need not wait."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT state FROM registry_upload WHERE id = %s FOR SHARE", [upload.pk])
+        row = cursor.fetchone()
+    if row is None:
+        raise UnknownUploadError("This upload was discarded.", id=str(upload.pk))
+    return str(row[0])
+
+
+def _check_open(state: str) -> None:
+    if state != UploadState.OPEN:
+        raise ConflictError("This upload takes no parts any more.", state=state)
+
+
+def _check_not_straight(upload: Upload) -> None:
+    if upload.multipart:
+        raise ConflictError(
+            "The parts of this upload go straight to the store: ask for their addresses.",
+            id=str(upload.pk),
+        )
 
 
 def _check_part(number: int, size: int, written: int, sha256: str, found: str) -> None:
@@ -249,82 +296,52 @@ def complete(upload: Upload) -> Upload:
 
     Raises:
         ConflictError: parts are missing; the detail lists them.
+        UnknownUploadError: the upload was discarded meanwhile.
     """
     with transaction.atomic():
-        upload = Upload.objects.select_for_update().get(pk=upload.pk)
-        if upload.state == UploadState.OPEN:
-            absent = missing(upload)
+        rows = Upload.objects.select_for_update(of=("self",)).select_related("user", "owner")
+        found = rows.filter(pk=upload.pk).first()
+        if found is None:
+            raise UnknownUploadError("This upload was discarded.", id=str(upload.pk))
+        if found.state == UploadState.OPEN:
+            absent = missing(found)
             if absent:
                 raise ConflictError("Some parts have not arrived.", missing=absent[:1000])
-            upload.state = UploadState.JOINING
-            upload.save(update_fields=("state", "touched_at"))
-    if upload.state == UploadState.JOINING and upload.size <= JOIN_AT_ONCE_BYTES:
-        join(upload.pk)
-        upload.refresh_from_db()
-    return upload
+            found.state = UploadState.JOINING
+            found.save(update_fields=("state", "touched_at"))
+    if found.state == UploadState.JOINING and found.size <= JOIN_AT_ONCE_BYTES:
+        join(found.pk)
+        found.refresh_from_db()
+    return found
 
 
-def join(upload_id: UUID) -> None:
-    """Make the blob of an upload whose parts are all here; twice, or two at once, does no harm."""
-    upload = Upload.objects.select_related("user").filter(pk=upload_id).first()
-    if upload is None or upload.state != UploadState.JOINING:
-        return
-    try:
-        stored = blobs().put(_joined(upload), upload.sha256, size=upload.size)
-    except (DigestMismatchError, InvalidInputError) as error:
-        _end(upload, UploadState.FAILED, error)
-        return
-    except FileNotFoundError:
-        # Either the other of two joins has just ended, or a part is gone: the row tells which.
-        lost = ConflictError("A part was lost on our side: declare the upload again.")
-        _end(upload, UploadState.FAILED, lost)
-        return
-    with transaction.atomic():
-        contents.record(upload.user, stored)
-        _end(upload, UploadState.STORED)
+# ------------------------------------------------------------------ whole
 
 
-def _joined(upload: Upload) -> Iterator[bytes]:
-    for number in range(part_count(upload)):
-        with (_folder(upload) / str(number)).open("rb") as stream:
-            yield from read_chunks(stream)
+def put_whole(upload: Upload, chunks: Iterable[bytes]) -> Upload:
+    """Take all bytes in one stream: they are hashed once, on their way to the blob storage.
 
+    What is not whole, or has another digest, leaves nothing, and the upload stays open: send the
+    bytes again, or in parts.
 
-def _end(upload: Upload, state: UploadState, error: RegistryError | None = None) -> None:
-    told = error and {"code": error.code, "message": error.message, "detail": error.detail}
-    won = Upload.objects.filter(pk=upload.pk, state=UploadState.JOINING).update(
-        state=state, error=told, touched_at=timezone.now()
-    )
-    if won:
-        transaction.on_commit(lambda: shutil.rmtree(_folder(upload), ignore_errors=True))
-
-
-def _folder(upload: Upload) -> Path:
-    return Path(settings.UPLOADS_DIR) / str(upload.pk)
-
-
-def sweep() -> list[UUID]:
-    """Remove what nobody waits for; return the uploads whose join was lost, to be run again.
-
-    Open uploads untouched for a week end; folders without an unfinished upload go, and so do
-    temporary files that are older than a day.
+    Raises:
+        ConflictError: the upload takes nothing any more, or goes straight to the store.
+        InvalidInputError: more or fewer bytes than were declared.
+        DigestMismatchError: other bytes than were declared; the detail has both digests.
+        UnknownUploadError: the upload was discarded meanwhile.
     """
-    now = timezone.now()
-    Upload.objects.filter(state=UploadState.OPEN, touched_at__lt=now - ABANDONED).delete()
-    kept = {str(pk) for pk in _unfinished().values_list("pk", flat=True)}
-    root = Path(settings.UPLOADS_DIR)
-    for folder in root.iterdir() if root.is_dir() else ():
-        # A folder that a declaration made just now is found in the rows read above or is young.
-        if folder.name in kept or folder.name == "tmp":
-            sweep_strays(folder)
-        elif now.timestamp() - folder.stat().st_mtime > 3600:
-            shutil.rmtree(folder, ignore_errors=True)
-    removed = blobs().sweep()
-    if removed:
-        log.info("removed %d temporary files of the blob storage", removed)
-    lost = Upload.objects.filter(state=UploadState.JOINING, touched_at__lt=now - JOIN_LOST)
-    return list(lost.values_list("pk", flat=True))
-
-
-def _unfinished() -> QuerySet[Upload]:
-    return Upload.objects.filter(state__in=_UNFINISHED)
+    _check_open(upload.state)
+    _check_not_straight(upload)
+    stored = blobs().put(chunks, upload.sha256, size=upload.size)
+    with transaction.atomic():
+        found = Upload.objects.select_for_update().filter(pk=upload.pk).first()
+        if found is None:
+            raise UnknownUploadError("This upload was discarded.", id=str(upload.pk))
+        if found.state == UploadState.FAILED:
+            _check_open(found.state)
+        if found.state != UploadState.STORED:
+            found.state = UploadState.STORED
+            found.save(update_fields=("state", "touched_at"))
+            contents.record(upload.user, stored, owner=upload.owner, reserved=True)
+            transaction.on_commit(lambda: shutil.rmtree(folder_of(upload), ignore_errors=True))
+    return found

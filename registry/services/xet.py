@@ -43,9 +43,9 @@ from django.utils import timezone
 
 from registry import selectors
 from registry.errors import InvalidInputError, NotAllowedError, TooLargeError
-from registry.models import Blob, Model, XetSpace, Xorb, XorbRange
+from registry.models import Blob, Model, Owner, XetSpace, Xorb, XorbRange
 from registry.rights import may_read, need_write
-from registry.services import contents, uploads
+from registry.services import contents, quotas
 from registry.services.xet_format import Entry, Segment, entries, segments
 from registry.services.xet_source import (
     ForgottenError,
@@ -92,7 +92,7 @@ def open_space(user: AbstractBaseUser, model: Model) -> tuple[XetSpace, str, int
     Raises:
         NotAllowedError: the model is somebody else's.
     """
-    need_write(user, model.owner)
+    need_write(user, model)
     space, _ = XetSpace.objects.get_or_create(model=model)
     ends = int(time.time()) + LIFETIME_S
     token = signing.dumps({"space": str(space.pk), "user": user.pk}, salt=_SALT)
@@ -116,7 +116,7 @@ def check(space_id: UUID, token: str) -> Access:
         raise refused
     if not may_read(user, space.model):
         raise refused
-    need_write(user, space.model.owner)
+    need_write(user, space.model)
     return Access(user=user, model=space.model, space=space)
 
 
@@ -138,9 +138,9 @@ def put_xorb(access: Access, name: str, chunks: Iterable[bytes], length: int) ->
 
     Raises:
         InvalidInputError: a chunk is malformed; nothing is kept.
-        TooLargeError: beyond the sender's quota.
+        TooLargeError: beyond the quota of the model's owner.
     """
-    room_for(access.user, length)
+    room_for(access.model.owner, length)
     lengths = array("I")
     spool = f"{name}.{secrets.token_hex(8)}"
     with TemporaryFile(spool_folder()) as temporary:
@@ -148,7 +148,7 @@ def put_xorb(access: Access, name: str, chunks: Iterable[bytes], length: int) ->
             lengths.append(len(chunk))
             temporary.file.write(chunk)
         size = sum(lengths)
-        room_for(access.user, size)
+        room_for(access.model.owner, size)
         temporary.rename(spool_file(spool))
     fields = {"lengths": lengths.tobytes(), "size": size, "spool": spool}
     try:
@@ -163,10 +163,10 @@ def put_xorb(access: Access, name: str, chunks: Iterable[bytes], length: int) ->
     return True
 
 
-def room_for(user: AbstractBaseUser, size: int) -> None:
+def room_for(owner: Owner, size: int) -> None:
     """Raise TooLargeError when `size` bytes more, beside what waits, are beyond the quota."""
-    waiting = Xorb.objects.filter(user_id=user.pk).exclude(spool="")
-    uploads.check_room(user, size + (waiting.aggregate(n=Sum("size"))["n"] or 0))
+    waiting = Xorb.objects.filter(space__model__owner=owner).exclude(spool="")
+    quotas.check_room(owner, size + (waiting.aggregate(n=Sum("size"))["n"] or 0))
 
 
 # ------------------------------------------------------------------ shards
@@ -209,7 +209,7 @@ def _takespool_file(access: Access, stream: BinaryIO, entry: Entry) -> Iterator[
     size = _check_segments(places, stream, entry)
     if entry.sha256 in selectors.usable(access.user, [entry.sha256]):
         return
-    uploads.check_room(access.user, size)
+    quotas.check_room(access.model.owner, size)
     source = Source(rows, places)
     with ThreadPoolExecutor(max_workers=1) as background:
         # The thread touches files only: rows are read before and written after.
@@ -272,7 +272,7 @@ def _record(
     """Write the rows of the file, and where its chunks are; claimed pieces leave the spool."""
     waiting = [row.pk for row in rows.values() if row.spool]
     with transaction.atomic():
-        blob = contents.record(access.user, stored)
+        blob = contents.record(access.user, stored, owner=access.model.owner)
         held = {row.hash: row for row in Xorb.objects.select_for_update().filter(pk__in=waiting)}
         found = _found(held, segments(stream, entry), blob)
         if found is None:  # too scattered to be worth it: the spool keeps these pieces for now

@@ -17,7 +17,11 @@ from assay.dsse import PublicKey
 from ledger import services as ledger
 from registry import selectors
 from registry.choices import ClaimKind, Visibility
-from registry.views.sending import FOREVER, send
+from registry.hf.calls import address
+from registry.paths import CARD
+from registry.rights import need_files
+from registry.services import counters
+from registry.views.sending import send
 
 _BUNDLES = {
     "model.sig": ClaimKind.MODEL_SIGNATURE,
@@ -30,19 +34,20 @@ _BUNDLES = {
 def file(request: HttpRequest, owner: str, name: str, revision: str, path: str) -> HttpResponseBase:
     """Answer a file of a revision, whole or the one range that was asked for (RFC 9110, 14)."""
     model = selectors.find_model(f"{owner}/{name}", request.user)
+    need_files(request.user, model)
     whole = selectors.find_revision(model, revision, request.user)
     found = selectors.file_of(whole, path)
     base = found.path.rpartition("/")[2]
+    # What has not passed its inspection is its owner's alone: no shared cache may keep it.
     response = send(
         request,
         found.blob,
         etag=f'"{found.blob_id}"',
         disposition=f"attachment; filename*=UTF-8''{quote(base)}",
+        public=model.visibility == Visibility.PUBLIC and whole.state in selectors.INSPECTED,
     )
-    # What has not passed its inspection is its owner's alone: no shared cache may keep it.
-    public = model.visibility == Visibility.PUBLIC and whole.state in selectors.INSPECTED
-    if response.status_code != 304:
-        response["Cache-Control"] = FOREVER if public else "private, no-cache"
+    if request.method == "GET" and response.status_code in (200, 206, 302) and base != CARD:
+        counters.downloaded(whole.pk, address(request))
     return response
 
 
@@ -53,7 +58,7 @@ def bundle(request: HttpRequest, owner: str, name: str, version: str, bundle: st
     if kind is None:
         raise Http404(bundle)
     model = selectors.find_model(f"{owner}/{name}", request.user)
-    release = selectors.find_release(model, version)
+    release = selectors.find_version(model, version, user=request.user)
     response = HttpResponse(
         ledger.receipt(release.claims.get(kind=kind).entry_id), content_type=MEDIA_TYPE
     )

@@ -9,7 +9,8 @@ from typing import Any
 from urllib.parse import quote
 
 from assay.canonical import canonical_json
-from registry.models import Model, Release, Revision, RevisionFile
+from assay.statements import timestamp
+from registry.models import AliasMove, Model, Release, Revision, RevisionFile
 
 _INLINE = 128
 _ROOT = "trusted_root.json"
@@ -66,6 +67,23 @@ def release_lines(site: str, release: Release) -> dict[str, str]:
             f"curl -fO {address}/release.sigstore.json\n"
             "cosign verify-blob-attestation --bundle release.sigstore.json --key publisher.pem \\\n"
             f"  --trusted-root {_ROOT} --type urn:assay:release:v1 {folder}/{graph}"
+        ),
+    }
+
+
+def alias_lines(site: str, move: AliasMove) -> dict[str, str]:
+    """Return how `move` is checked: offline by assay, and what the alias runs now."""
+    model, alias = move.alias.model, move.alias.name
+    folder = shlex.quote(model.name)
+    page = f"{site}/models/{model.full_name}/aliases/{alias}"
+    return {
+        "assay": (
+            f"curl -fO {page}/{move.number}/alias.sigstore.json\n"
+            f"assay verify alias.sigstore.json --type urn:assay:alias:v1 --blob {folder}"
+        ),
+        "meaning": (
+            f"curl -fG {site}/api/v1/models/{model.full_name}/aliases/{alias} \\\n"
+            f"  -d at={timestamp(move.created_at)}"
         ),
     }
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.db.models import Prefetch, prefetch_related_objects
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET
 
-from registry import selectors
-from registry.choices import ClaimKind
-from registry.models import Release
+from assay.manifest import Manifest
+from registry import moves, selectors
+from registry.choices import Action, ClaimKind
+from registry.models import Claim, Release
+from registry.rights import can
 from registry.views import lines
+from registry.views.card_parts import card_context, exports_context
+from registry.views.differences import since_previous
 from registry.views.shown import card_html, evidence_context, shown
 
 MAX_FILES = 500
@@ -34,10 +39,10 @@ def card(request: HttpRequest, owner: str, name: str) -> HttpResponse:
     found = shown(request, owner, name)
     body = found.revision.card_body if found.revision else ""
     context = {**found.context(), "card_html": card_html(body)}
+    context |= card_context(found.revision, request.user, writer=found.may_publish)
     if found.release:
         claims = found.release.claims.select_related("entry")
-        files = found.release.revision.files.count()
-        context |= evidence_context(found.release, claims, files)
+        context |= evidence_context(found.release, claims, context["files_in_all"])
     return render(request, "registry/model.html", context)
 
 
@@ -88,6 +93,8 @@ def releases(request: HttpRequest, owner: str, name: str) -> HttpResponse:
     context = {
         **found.context(),
         "releases": page[: selectors.PAGE],
+        "aliases": [] if before else list(moves.newest_moves(found.model)),
+        "may_move": can(request.user, Action.ALIAS, found.model),
         "first_url": "?" if before else "",
         "next_url": f"?before={page[selectors.PAGE - 1].number}" if more else "",
     }
@@ -98,16 +105,29 @@ def releases(request: HttpRequest, owner: str, name: str) -> HttpResponse:
 def release(request: HttpRequest, owner: str, name: str, version: str) -> HttpResponse:
     """Show one release: its digests, its three signatures, and how to check them elsewhere."""
     found = shown(request, owner, name)
-    wanted = selectors.find_release(found.model, version)
-    manifest = selectors.manifest_of(wanted.revision)
+    wanted = found.release
+    if wanted is None or wanted.version != version:
+        wanted = selectors.find_version(found.model, version, user=request.user)
+    if wanted.version != version:  # an alias moves on: the address of the version stays
+        return redirect("model-release", owner, name, wanted.version)
+    claims = Claim.objects.select_related("entry")
+    prefetch_related_objects([wanted], Prefetch("claims", claims))
+    files = list(selectors.files(wanted.revision))
+    manifest = Manifest.from_pairs((file.path, file.blob_id) for file in files)
     context = {
         **found.context(),
         **evidence_context(wanted, wanted.claims.all(), len(manifest.resources)),
         "shown": wanted,
+        "notes_html": card_html(wanted.notes),
         "claims": _claims(wanted),
+        "aliases": wanted.aliases.order_by("name"),
+        "difference": since_previous(wanted, files),
+        "may_release": can(request.user, Action.RELEASE, found.model),
+        "may_move": can(request.user, Action.ALIAS, found.model),
         "subject_digest": manifest.subject_digest,
         "model_sig_url": f"/models/{found.model.full_name}/releases/{wanted.version}/model.sig",
         "cli": lines.release_lines(settings.SITE_URL, wanted),
+        **exports_context(wanted),
     }
     return render(request, "registry/release.html", context)
 

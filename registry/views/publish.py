@@ -10,14 +10,15 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from registry import selectors
-from registry.choices import RevisionState
+from registry import members, selectors
+from registry.choices import Action, RevisionState
 from registry.errors import ConflictError, RegistryError
 from registry.forms import CardForm, NewModelForm
 from registry.models import Model, Revision
 from registry.rights import need_write
 from registry.services import card_edit, cards, models
-from registry.views.draft import draft_card
+from registry.services.cards_checklist import checklist
+from registry.views.draft import TEMPLATE_KEYS, TEMPLATES, draft_card
 from registry.views.shown import card_html, revision_context
 from registry.views.visitor import own_owner, signed_in
 
@@ -26,7 +27,7 @@ STEPS = ("Name", "Files", "Inspection", "Card", "Sign")
 
 def _own_model(request: HttpRequest, owner: str, name: str) -> Model:
     model = selectors.find_model(f"{owner}/{name}", request.user)
-    need_write(request.user, model.owner)
+    need_write(request.user, model)
     return model
 
 
@@ -43,12 +44,14 @@ def _render(request: HttpRequest, template: str, status: int = 200, **context: A
 @require_http_methods(["GET", "POST"])
 def start(request: HttpRequest) -> HttpResponse:
     """Make a model, or choose one of one's own."""
-    form = NewModelForm(request.POST or None)
+    owners = members.owners_for(signed_in(request), Action.WRITE)
+    form = NewModelForm(request.POST or None, owners=[owner.name for owner in owners])
     if form.is_valid():
         try:
             model = models.create(
                 signed_in(request),
                 name=form.cleaned_data["name"],
+                owner=form.cleaned_data.get("owner"),
                 visibility=form.cleaned_data["visibility"],
             )
         except RegistryError as error:
@@ -56,14 +59,14 @@ def start(request: HttpRequest) -> HttpResponse:
         else:
             return redirect(f"/publish/{model.full_name}/")
     owner = own_owner(request)
-    own = Model.objects.filter(owner=owner).select_related("owner").order_by("-updated_at")
+    own = Model.objects.filter(owner__in=owners, deleted_at=None).select_related("owner")
     return _render(
         request,
         "publish/start.html",
         status=400 if form.errors else 200,
         form=form,
         owner=owner,
-        models=own[: selectors.PAGE] if owner else [],
+        models=own.order_by("-updated_at")[: selectors.PAGE],
     )
 
 
@@ -91,7 +94,9 @@ def _revision_page(
     problem: RegistryError | None = None,
 ) -> HttpResponse:
     card = card_edit.read(found).decode("utf-8", "replace")
-    text = card or draft_card(found.model, selectors.facts(found))
+    template = request.GET.get("template", "")
+    items = checklist(found.card_metadata, found.card_body)
+    text = card or draft_card(found.model, selectors.facts(found), template)
     release = getattr(found, "release", None)
     inspected = found.state in selectors.INSPECTED
     return _render(
@@ -103,6 +108,10 @@ def _revision_page(
         step=4 if inspected else 3,
         card=text if typed is None else typed,
         card_is_template=not card,
+        templates=TEMPLATES,
+        chosen=template if template in TEMPLATE_KEYS else TEMPLATE_KEYS[0],
+        checklist=items,
+        missing_count=sum(not item.done for item in items),
         problem=problem,
         newest=found.model.head_id if isinstance(problem, ConflictError) else None,
         warnings=_warnings(card),

@@ -1,25 +1,38 @@
 """How stored bytes go out: whole or the one range that was asked for (RFC 9110, section 14).
 
 A publisher's file is a stranger's data: an attachment of no particular type, never sniffed, in a
-sandbox. It is read in pieces, never compressed, and HEAD has every header of GET.
+sandbox. It is read in pieces, never compressed, and HEAD has every header of a whole GET.
+
+Several ranges at once are answered by the whole file, as section 14.2 allows: what they save is
+little, and they have been used to make servers send a file many times. `If-Range` counts when it is
+the strong ETag of these very bytes.
+
+Where the bytes lie in an object store, a GET is led there by an address that is signed for it and
+soon expires, with every header that says what will come. A page's script is not: it may ask this
+host alone.
 """
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response
 
 from registry.models import Blob
-from registry.storage import CHUNK, blobs
+from registry.storage import CHUNK, blobs, bucket
 
 FOREVER = "public, max-age=31536000, immutable"
+OWN = "private, no-cache"
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+# A client follows at once; caches of what is public may lead others there for half the time.
+_PUBLIC_S, _PRIVATE_S = 3600, 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,29 +44,41 @@ class Span:
     partial: bool
 
 
-def send(request: HttpRequest, blob: Blob, *, etag: str, disposition: str) -> HttpResponseBase:
-    """Answer `blob`: 200, 206, 304, 416, or 412 for a precondition that does not hold."""
+def send(
+    request: HttpRequest, blob: Blob, *, etag: str, disposition: str, public: bool = False
+) -> HttpResponseBase:
+    """Answer `blob`: 200, 206, 302, 304, 416, or 412 for a precondition that does not hold.
+
+    `public`: everybody may have it, now and always: shared caches may keep it.
+    """
     unchanged = get_conditional_response(request, etag=etag)
     if unchanged is not None:
+        if unchanged.status_code == 304:
+            unchanged["Cache-Control"] = FOREVER if public else OWN
         return unchanged
     span = _span(request, blob.size, etag)
     if span is None:
         response: HttpResponseBase = HttpResponse(
             status=416, headers={"Content-Range": f"bytes */{blob.size}"}
         )
+    elif _leads_away(request):
+        response = _lead(blob, etag, disposition, public=public)
     else:
         response = _stream(request, blob, span)
         response["Content-Disposition"] = disposition
+        response["Cache-Control"] = FOREVER if public else OWN
     response["ETag"] = etag
     response["Accept-Ranges"] = "bytes"
+    digest = base64.b64encode(bytes.fromhex(blob.sha256)).decode()
+    response["Repr-Digest"] = f"sha-256=:{digest}:"
     return response
 
 
 def _span(request: HttpRequest, size: int, etag: str) -> Span | None:
-    """Return what to send; None when the range lies outside the file."""
+    """Return what to send; None when the range lies outside the file. Ranges are GET's alone."""
     whole = Span(first=0, count=size, partial=False)
     match = _RANGE.fullmatch(request.headers.get("Range", ""))
-    if match is None or match.group() == "bytes=-":
+    if match is None or match.group() == "bytes=-" or request.method != "GET":
         return whole
     if request.headers.get("If-Range", etag) != etag:
         return whole
@@ -67,6 +92,32 @@ def _span(request: HttpRequest, size: int, etag: str) -> Span | None:
     if end < int(first):  # a range that ends before it begins is no range at all
         return whole
     return Span(first=int(first), count=end - int(first) + 1, partial=True)
+
+
+# ------------------------------------------------------------------ away
+
+
+def _leads_away(request: HttpRequest) -> bool:
+    """Tell whether the client is to fetch the bytes from the object store."""
+    if request.method != "GET" or not settings.BLOBS_STORAGE or not settings.BLOBS_S3_DIRECT:
+        return False
+    return request.headers.get("Sec-Fetch-Dest", "document") != "empty"
+
+
+def _lead(blob: Blob, etag: str, disposition: str, *, public: bool) -> HttpResponseBase:
+    store = bucket()
+    assert store is not None  # noqa: S101 (asked a moment ago)
+    lifetime = _PUBLIC_S if public else _PRIVATE_S
+    cache = FOREVER if public else OWN
+    url = store.address(blob.sha256, lifetime, disposition=disposition, cache=cache)
+    response = HttpResponse(status=302, headers={"Location": url})
+    response["X-Linked-Etag"] = etag
+    response["X-Linked-Size"] = str(blob.size)
+    response["Cache-Control"] = f"public, max-age={lifetime // 2}" if public else "no-store"
+    return response
+
+
+# ------------------------------------------------------------------ from here
 
 
 def _stream(request: HttpRequest, blob: Blob, span: Span) -> HttpResponseBase:

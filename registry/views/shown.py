@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString, mark_safe
 from ledger import services as ledger
 from registry import selectors
 from registry.choices import ClaimKind
-from registry.models import Claim, Model, Release, Revision
+from registry.models import AliasMove, Claim, Model, Release, Revision
 from registry.rights import may_write
 from registry.services import cards
 
@@ -24,18 +24,23 @@ _NOTHING: dict[str, Any] = {}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """A model, its newest release, and the revision whose content the page shows (or None)."""
+    """A model, its newest release, and the revision whose content the page shows (or None).
+
+    `withdrawn` is its newest release where every one was withdrawn; `release` is then None.
+    """
 
     model: Model
     release: Release | None
     revision: Revision | None
     may_publish: bool
+    withdrawn: Release | None = None
 
     def context(self) -> dict[str, Any]:
         """Return what `registry/model_base.html` and the sidebar read."""
         return {
             "model": self.model,
             "release": self.release,
+            "withdrawn": self.withdrawn,
             "revision": self.revision,
             "may_publish": self.may_publish,
             "publish_url": f"/publish/{self.model.full_name}/",
@@ -51,10 +56,11 @@ def shown(request: HttpRequest, owner: str, name: str, revision: str = "") -> Sh
     """
     model = selectors.find_model(f"{owner}/{name}", request.user)
     # Without the claims: only the pages that show evidence ask for them.
-    newest = selectors.releases(model).prefetch_related(None).filter(yanked_at=None)
-    release = newest.first()
+    releases = selectors.releases(model).prefetch_related(None)
+    release = releases.filter(yanked_at=None).first()
+    withdrawn = None if release else releases.first()
     found = release.revision if release else None
-    writer = may_write(request.user, model.owner)
+    writer = may_write(request.user, model)
     if revision:
         found = selectors.find_revision(model, revision, request.user)
     elif found is None and model.head is not None:
@@ -62,7 +68,9 @@ def shown(request: HttpRequest, owner: str, name: str, revision: str = "") -> Sh
         found = model.head if writer or model.head.state in selectors.INSPECTED else None
     if found is not None:
         found.model = model
-    return Shown(model=model, release=release, revision=found, may_publish=writer)
+    return Shown(
+        model=model, release=release, revision=found, may_publish=writer, withdrawn=withdrawn
+    )
 
 
 def card_html(body: str) -> SafeString:
@@ -121,6 +129,18 @@ def _of_frozen(entry: Any) -> ledger.EntryStatus | None:
     None for one of the current log: its head is on the page anyway, and says enough.
     """
     return None if ledger.is_current(entry) else ledger.entry_status(entry.pk)
+
+
+def alias_evidence(move: AliasMove) -> dict[str, Any]:
+    """Return what the evidence panel of an alias reads: that of its newest move."""
+    model = move.alias.model.full_name
+    at = f"/models/{model}/aliases/{move.alias.name}/"
+    return {
+        "move_entry": move.entry,
+        "move_status": _of_frozen(move.entry),
+        "alias_url": at,
+        "files_url": f"/models/{model}/files/?revision={move.release.revision_id}#lines",
+    }
 
 
 def evidence_context(release: Release, claims: Iterable[Claim], files: int) -> dict[str, Any]:

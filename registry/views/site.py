@@ -38,7 +38,7 @@ def search(request: HttpRequest) -> HttpResponse:
         return redirect(f"/executions/{typed.lower()}/")
     if "/" in typed or "--" in typed:
         try:
-            model = selectors.find_model(typed, request.user)
+            model = selectors.find_model(typed, request.user, follow=True)
         except RegistryError:
             pass
         else:

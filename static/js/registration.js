@@ -25,16 +25,34 @@ export async function registerKey(request, record) {
 }
 
 /**
+ * Let `next` take the place of `record`: one statement, which both keys sign.
+ *
+ * @param {Request} request
+ * @param {KeyRecord} record
+ * @param {KeyRecord} next
+ * @returns {Promise<RegisteredKey>}
+ */
+export async function rotateKey(request, record, next) {
+  const observed = await newestCheckpoint(request);
+  const fields = { observed, owner: record.owner, previous: record.fingerprint };
+  const payload = await keyStatement({ ...fields, action: "supersede" }, next.spki);
+  const [envelope, previous] = [await sign(next, payload), await sign(record, payload)];
+  const address = path("keys", record.fingerprint, "rotation");
+  return request("POST", address, { json: { envelope, previous, name: next.name } });
+}
+
+/**
  * Revoke `record`: what it signs later counts for nothing, what it signed before stays good.
  *
  * @param {Request} request
  * @param {KeyRecord} record
+ * @param {string} reason for everybody to read
  * @returns {Promise<RegisteredKey>}
  */
-export async function revokeKey(request, record) {
+export async function revokeKey(request, record, reason) {
   const envelope = await claim(request, record, "revoke");
   const address = path("keys", record.fingerprint, "revocation");
-  return request("POST", address, { json: { envelope } });
+  return request("POST", address, { json: { envelope, reason } });
 }
 
 /**
@@ -76,9 +94,13 @@ export async function fetchCopy(request, key) {
   }
 }
 
-async function claim(request, record, action) {
+async function newestCheckpoint(request) {
   const { origin, size, root } = await request("GET", "ledger/head");
-  const observed = { origin, treeSize: size, rootHash: root };
+  return { origin, treeSize: size, rootHash: root };
+}
+
+async function claim(request, record, action) {
+  const observed = await newestCheckpoint(request);
   const payload = await keyStatement({ observed, owner: record.owner, action }, record.spki);
   return sign(record, payload);
 }

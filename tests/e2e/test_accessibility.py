@@ -25,12 +25,14 @@ PUBLIC = (
     *("/examples/", "/accounts/login/", "/accounts/signup/", "/accounts/password/reset/"),
     *("/no/such/page/", "/executions/00000000-0000-0000-0000-000000000000/"),
     *(MODEL_PAGE + tab for tab in ("", "files/", "graph/", "run/", "api/", "executions/")),
-    *(MODEL_PAGE + tab for tab in ("releases/", "releases/1.0.0/")),
+    *(MODEL_PAGE + tab for tab in ("releases/", "releases/1.0.0/", "signers/")),
     "/models/examples/wine/run/",
 )
 OWN = (
     *("/settings/keys/", "/settings/tokens/", "/me/models/", "/me/uploads/", "/executions/?mine=1"),
-    "/schedules/",
+    *("/settings/organisations/", "/settings/activity/", "/settings/account/"),
+    *(f"/models/{NAME}/handwriting/{page}/" for page in ("settings", "access", "activity")),
+    *("/schedules/", "/settings/keys/import/"),
     *("/accounts/email/", "/accounts/password/change/", "/accounts/2fa/", "/accounts/logout/"),
     *("/accounts/2fa/webauthn/", "/accounts/2fa/webauthn/add/", "/accounts/2fa/totp/activate/"),
     *("/accounts/2fa/recovery-codes/generate/", "/accounts/reauthenticate/"),

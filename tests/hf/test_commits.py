@@ -8,7 +8,7 @@ import pytest
 from pytest_django import Settings
 
 from registry.models import Blob, Model, Revision
-from tests.builders import CARD, ONNX
+from tests.builders import CARD
 from tests.hf.hub import (
     WEIGHTS,
     Hub,
@@ -46,12 +46,12 @@ def test_changes_apply_in_their_order(head: str, alices: Hub, nobodys: Hub) -> N
     alices.committed(
         regular("data/new.txt", b"first"),
         regular("data/new.txt", b"second"),
-        lfs("copy.onnx", ONNX, size=None),
+        lfs("copy.bin", WEIGHTS, size=None),
         gone("empty"),
         gone("data/deep/", folder=True),
     )
     paths = [item["path"] for item in nobodys.get(f"{AT}/tree/main?recursive=1").json()]
-    assert paths == ["README.md", "copy.onnx", "data/new.txt", "data/weights.bin", "model.onnx"]
+    assert paths == ["README.md", "copy.bin", "data/new.txt", "data/weights.bin", "model.onnx"]
     assert body(nobodys.resolve("data/new.txt")) == b"second"
 
 
@@ -150,7 +150,7 @@ def test_a_commit_has_limits(head: str, alices: Hub, settings: Settings) -> None
 
 
 def test_a_commit_is_within_the_quota(head: str, alices: Hub, settings: Settings) -> None:
-    settings.OWNER_QUOTA_BYTES = 1
+    settings.QUOTA_BYTES = 1
     assert error(alices.commit(regular("a.txt", b"new words")))[0] == 413
     assert alices.commit(regular("again.md", CARD)).status_code == 200, "content that is here"
 

@@ -275,13 +275,13 @@ def test_a_bad_name_or_size_is_refused(bridge: Bridge, settings: Settings) -> No
 
 
 def test_pieces_and_files_are_within_the_quota(bridge: Bridge, settings: Settings) -> None:
-    settings.OWNER_QUOTA_BYTES = 6000
+    settings.QUOTA_BYTES = 6000
     sent(bridge)
     more = bridge.xorb(name_of(b"second"), chunk(bytes(1000)))
     assert error(more)[0] == 413
-    settings.OWNER_QUOTA_BYTES = 5000
+    settings.QUOTA_BYTES = 5000
     assert "quota" in _lied(bridge, shard([whole()]))
-    settings.OWNER_QUOTA_BYTES, settings.UPLOAD_MAX_BYTES = 10**6, 5000
+    settings.QUOTA_BYTES, settings.UPLOAD_MAX_BYTES = 10**6, 5000
     assert "that large" in _lied(bridge, shard([whole()]))
     assert not Blob.objects.exists()
 

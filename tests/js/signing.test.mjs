@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
 
-import { verifyEnvelope } from "../../static/js/assay/dsse.js";
+import { publicKeyPem, verifyEnvelope } from "../../static/js/assay/dsse.js";
 import { forgetHashed, recallHashed, rememberHashed } from "../../static/js/hashed-files.js";
 import { memoryKeyStore } from "../../static/js/key-store.js";
 import { makeKey } from "../../static/js/keys.js";
-import { registerKey, registeredKeys, revokeKey } from "../../static/js/registration.js";
+import { registerKey, registeredKeys, revokeKey, rotateKey } from "../../static/js/registration.js";
 import { buildPayloads, checkSigning } from "../../static/js/signing.js";
 import { json, text, utf8 } from "./vectors.mjs";
 
@@ -140,12 +140,36 @@ async function revoked(record) {
   const request = async (method, path, { json: body } = {}) => {
     if (path === "ledger/head") return { origin: "here.example", size: 7, root: "ab".repeat(32) };
     assert.equal(`${method} ${path}`, `POST keys/${record.fingerprint}/revocation`);
+    assert.equal(body.reason, "lost");
     statement = JSON.parse(utf8(await verifyEnvelope(body.envelope, record.spki)));
     return {};
   };
-  await revokeKey(request, record);
+  await revokeKey(request, record, "lost");
   return statement;
 }
+
+test("a key that is replaced and the new one sign the same statement", async () => {
+  const options = { owner: "alice", passphrase: "correct horse", iterations: 100_000 };
+  const store = memoryKeyStore();
+  const old = await makeKey(store, { ...options, name: "laptop" });
+  const next = await makeKey(store, { ...options, name: "desk" });
+  let sent;
+  const request = async (method, path, { json: body } = {}) => {
+    if (path === "ledger/head") return { origin: "here.example", size: 7, root: "ab".repeat(32) };
+    assert.equal(`${method} ${path}`, `POST keys/${old.fingerprint}/rotation`);
+    sent = body;
+    return { fingerprint: next.fingerprint };
+  };
+  await rotateKey(request, old, next);
+  assert.equal(sent.name, "desk");
+  const statement = JSON.parse(utf8(await verifyEnvelope(sent.envelope, next.spki)));
+  assert.equal(sent.envelope.payload, sent.previous.payload);
+  await verifyEnvelope(sent.previous, old.spki);
+  assert.deepEqual(statement.subject, [{ digest: { sha256: next.fingerprint } }]);
+  const { action, owner, previous, publicKey } = statement.predicate;
+  assert.deepEqual([action, owner, previous], ["supersede", "alice", old.fingerprint]);
+  assert.equal(publicKey, publicKeyPem(next.spki));
+});
 
 test("a key registers itself with a statement that names the ledger's head", async () => {
   const record = await makeKey(memoryKeyStore(), {

@@ -5,6 +5,7 @@ import { decodeBase64 } from "../../static/js/assay/base64.js";
 import { paeSha256 } from "../../static/js/assay/dsse.js";
 import { FormatError } from "../../static/js/assay/errors.js";
 import {
+  aliasStatement,
   cardStatement,
   keyStatement,
   releaseStatement,
@@ -33,6 +34,30 @@ test("alice signs the release that the verifier would write", async () => {
 test("alice signs the card that the verifier would write", async () => {
   const fields = { observed, model, revision, manifest, metadata };
   await same(cardStatement(fields, card), made.statements.card);
+});
+
+const alias = { observed, model, alias: "production", revision, previous: null };
+
+test("alice moves the alias with the statement that the verifier would write", async () => {
+  await same(aliasStatement(alias, manifest), made.statements.alias);
+  const next = { ...alias, previous: "ab".repeat(20), version: "1.2.0" };
+  await same(aliasStatement(next, manifest), made.statements.alias_next);
+});
+
+for (const [what, change] of [
+  ["an alias without a name", { alias: "" }],
+  ["an alias to nothing", { revision: null }],
+  ["an alias from nowhere known", { previous: undefined }],
+  ["an alias of no model", { model: "resnet" }],
+  ["an alias without a checkpoint", { observed: null }],
+]) {
+  test(`alice's browser refuses to sign ${what}`, () => {
+    assert.throws(() => aliasStatement({ ...alias, ...change }, manifest), FormatError);
+  });
+}
+
+test("an alias whose manifest is no digest is not signed", () => {
+  assert.throws(() => aliasStatement(alias, "00"), FormatError);
 });
 
 test("alice registers the key with the statement that the verifier would write", async () => {

@@ -17,6 +17,7 @@ from assay.digests import sha256_hex
 from assay.dsse import load_public_key, pae
 from assay.manifest import Manifest
 from assay.statements import (
+    AliasPredicate,
     CardPredicate,
     KeyPredicate,
     Observed,
@@ -89,7 +90,13 @@ def _statements(manifest: Manifest, spki: bytes, pem: str) -> dict[str, Any]:
         public_key=pem,
         previous=None,
     )
+    alias = AliasPredicate(
+        observed=OBSERVED, model=MODEL, alias="production", revision=REVISION, previous=None
+    )
+    about = [Subject(name="", sha256=manifest.digest)]
     return {
+        "alias": _statement(alias, about),
+        "alias_next": _statement(replace(alias, previous="ab" * 20), about),
         "oms": {"payload": encode_base64(manifest.oms_statement("resnet-tiny"))},
         "release": _statement(release, files),
         "release_next": _statement(replace(release, previous="ab" * 20), files),

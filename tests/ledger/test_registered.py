@@ -100,7 +100,7 @@ def test_registering_a_revoked_key_again_does_not_bring_it_back(opened: None) ->
         find_registered(ALICE)
 
 
-def test_a_rotation_that_no_door_takes_registers_nothing(opened: None) -> None:
+def test_a_rotation_that_the_key_before_did_not_sign_registers_nothing(opened: None) -> None:
     register("alice", action="supersede", previous=public_key("bob").fingerprint)
     with pytest.raises(UnregisteredKeyError, match="is not registered"):
         find_registered(ALICE)
@@ -152,3 +152,34 @@ def test_alices_key_speaks_of_her_own_models_and_an_executors_of_everybodys() ->
 
 def test_a_model_signature_names_no_model() -> None:
     check_may(key(), about(OMS))
+
+
+# ------------------------------------------------------------------ rotation
+
+
+def rotate(*signers: str) -> None:
+    """Log that the key "new" takes the place of alice's, signed by each of `signers`."""
+    statement = key_statement("new", owner="alice", action="supersede", previous=ALICE)
+    for signer in signers:
+        signed(statement, by=signer).append()
+
+
+def test_a_key_that_both_signed_counts_and_the_old_one_no_longer(opened: None) -> None:
+    register("alice")
+    rotate("new", "alice")
+    with pytest.raises(UnregisteredKeyError, match="was superseded"):
+        find_registered(ALICE)  # at once: what it signs now would stand above
+    sequence()
+    new = find_registered(public_key("new").fingerprint)
+    assert (new.owner, new.role, new.key) == ("alice", "publisher", public_key("new"))
+    with pytest.raises(UnregisteredKeyError, match="was superseded"):
+        find_registered(ALICE)
+
+
+def test_mallory_may_not_take_the_place_of_alices_key_alone(opened: None) -> None:
+    register("alice")
+    rotate("new")
+    sequence()
+    with pytest.raises(UnregisteredKeyError, match="is not registered"):
+        find_registered(public_key("new").fingerprint)
+    assert find_registered(ALICE).owner == "alice"

@@ -203,7 +203,7 @@ def test_a_key_counts_across_logs_until_it_is_revoked(
         action="revoke",
     )
     sequence_here()
-    registry_keys.revoke(alice.user, revoked.fingerprint, envelope)
+    registry_keys.revoke(alice.user, revoked.fingerprint, envelope, reason="lost")
     sequence_here()
     ring = parse_keys(client.get("/.well-known/assay/keys.json").content)
     known = next(key for key in ring.keys if key.key.fingerprint == revoked.fingerprint)

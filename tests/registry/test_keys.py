@@ -201,7 +201,8 @@ def test_a_backup_that_is_none_is_refused(alice: Person, field: str, value: Any)
 
 def _revoke(person: Person, fingerprint: str, envelope: Envelope) -> Any:
     url = f"{API}/keys/{fingerprint}/revocation"
-    return person.api().post(url, {"envelope": envelope.to_dict()}, format="json")
+    body = {"envelope": envelope.to_dict(), "reason": "the laptop is lost"}
+    return person.api().post(url, body, format="json")
 
 
 @pytest.mark.parametrize("signer", ["alice", "alice's other key"])
@@ -214,6 +215,7 @@ def test_alice_revokes_a_key_with_it_or_with_another_of_hers(alice: Person, sign
     answer = _revoke(alice, key.fingerprint, envelope)
     assert answer.status_code == 200, answer.json()
     assert answer.json()["state"] == "revoked"
+    assert answer.json()["revocation_reason"] == "the laptop is lost"
     sequence()
     seen = alice.api().get(f"{API}/keys/{key.fingerprint}").json()
     assert seen["revoked_at_index"] == 2
@@ -238,9 +240,31 @@ def test_mallory_may_not_revoke_alices_key(alice: Person, mallory: Person) -> No
 
 def test_a_revocation_stands(alice: Person) -> None:
     key = builders.make_key(alice)
-    keys.revoke(alice.user, key.fingerprint, key_envelope(key.private, "alice", action="revoke"))
-    with pytest.raises(IntegrityError, match="stands"), transaction.atomic():
-        Key.objects.update(state=KeyState.REGISTERED)
+    envelope = key_envelope(key.private, "alice", action="revoke")
+    keys.revoke(alice.user, key.fingerprint, envelope, reason="lost")
+    for changes in ({"state": KeyState.REGISTERED}, {"revocation_reason": "none"}):
+        with pytest.raises(IntegrityError, match="stands"), transaction.atomic():
+            Key.objects.update(**changes)
+
+
+@pytest.mark.parametrize("reason", ["", " ", "x" * 301])
+def test_a_revocation_has_a_reason(alice: Person, reason: str) -> None:
+    key = builders.make_key(alice)
+    envelope = key_envelope(key.private, "alice", action="revoke")
+    with pytest.raises(InvalidInputError):
+        keys.revoke(alice.user, key.fingerprint, envelope, reason=reason)
+    assert Key.objects.get().state == KeyState.REGISTERED
+
+
+def test_alice_names_her_keys_and_mallory_does_not(alice: Person, mallory: Person) -> None:
+    key = builders.make_key(alice)
+    url = f"{API}/keys/{key.fingerprint}"
+    answer = alice.api().patch(url, {"name": " desk "}, format="json")
+    assert (answer.status_code, answer.json()["name"]) == (200, "desk")
+    assert calls.error(alice.api().patch(url, {"name": "a\nb"}, format="json"))[0] == 400
+    refused = mallory.api().patch(url, {"name": "mine"}, format="json")
+    assert calls.error(refused) == (404, "unknown_key")
+    assert Key.objects.get().name == "desk"
 
 
 # ------------------------------------------------------------------ service keys

@@ -238,7 +238,8 @@ def test_a_release_needs_a_card(alice: Person) -> None:
 
 def test_a_revoked_key_releases_nothing(alice: Person) -> None:
     revision, pair = builders.make_revision(alice), builders.make_key(alice)
-    keys.revoke(alice.user, pair.fingerprint, key_envelope(pair.private, "alice", action="revoke"))
+    revocation = key_envelope(pair.private, "alice", action="revoke")
+    keys.revoke(alice.user, pair.fingerprint, revocation, reason="lost")
     assert calls.error(_publish(alice, revision, pair)) == (403, "not_allowed")
 
 
@@ -263,7 +264,7 @@ def test_the_next_release_names_the_one_before(alice: Person) -> None:
     assert [(item["version"], item["number"]) for item in listed] == [("1.0.1", 2), ("1.0.0", 1)]
     assert {claim["index"] for claim in listed[1]["claims"].values()} == {1, 2, 3}
     one = alice.api().get(f"{API}/models/alice/double/releases/1.0.0").json()
-    assert one == listed[1]
+    assert one == {**listed[1], "notes_html": "<p>the first one</p>\n"}
 
 
 @pytest.mark.parametrize(
@@ -345,3 +346,68 @@ def test_a_model_with_history_cannot_be_deleted(alice: Person) -> None:
     builders.publish_release(alice)
     with pytest.raises(IntegrityError):
         Model.objects.get().delete()
+
+
+# ------------------------------------------------------------------ withdrawn, noted, listed
+
+
+def test_notes_are_markdown_that_runs_nothing(alice: Person) -> None:
+    revision, pair = builders.make_revision(alice), builders.make_key(alice)
+    notes = "# Better\n\n<script>alert(1)</script> [here](javascript:alert(1)) **faster**"
+    body = {
+        "revision": revision.pk,
+        "version": "1.0.0",
+        "notes": notes,
+        "claims": {
+            str(kind): envelope.to_dict()
+            for kind, envelope in make_claims(revision, pair.private).items()
+        },
+        "key": pair.fingerprint,
+    }
+    address = f"{API}/models/alice/double/releases"
+    assert alice.api().post(address, body, format="json").status_code == 201
+    told = alice.api().get(f"{address}/1.0.0").json()
+    assert told["notes"] == notes
+    assert "<strong>faster</strong>" in told["notes_html"]
+    assert "<script" not in told["notes_html"]
+    assert 'href="javascript' not in told["notes_html"]
+
+
+def test_the_list_of_releases_comes_in_pages(
+    alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selectors, "PAGE", 2)
+    first = builders.publish_release(alice)
+    for number in (1, 2):
+        revision = _next(alice, first.revision, b"%d" % number)
+        revisions.record_inspection(revision.pk, builders.REPORT)
+        builders.publish_release(alice, revision, version=f"1.0.{number}")
+    address = f"{API}/models/alice/double/releases"
+    page = alice.api().get(address).json()
+    assert ([item["number"] for item in page["items"]], page["next"]) == ([3, 2], "2")
+    rest = alice.api().get(f"{address}?cursor=2").json()
+    assert ([item["number"] for item in rest["items"]], rest["next"]) == ([1], "")
+    assert calls.error(alice.api().get(f"{address}?cursor=x")) == (400, "invalid_input")
+
+
+def test_mallory_may_not_withdraw_and_a_withdrawal_is_final(alice: Person, mallory: Person) -> None:
+    release = builders.publish_release(alice)
+    address = f"{API}/models/alice/double/releases/1.0.0/yank"
+    refused = mallory.api().post(address, {"reason": "mine now"}, format="json")
+    assert calls.error(refused) == (403, "not_allowed")
+    done = alice.api().post(address, {"reason": "wrong weights"}, format="json")
+    assert (done.status_code, done.json()["yank_reason"]) == (200, "wrong weights")
+    again = alice.api().post(address, {"reason": "other words"}, format="json")
+    assert calls.error(again) == (409, "conflict")
+    for change in ({"yanked_at": None}, {"yank_reason": "other words"}, {"notes": "x"}):
+        with pytest.raises(IntegrityError), transaction.atomic():
+            Release.objects.filter(pk=release.pk).update(**change)
+    with pytest.raises(NameTakenError):
+        builders.publish_release(
+            alice, _inspected(_next(alice, release.revision, b"again")), version="1.0.0"
+        )
+
+
+def _inspected(revision: Revision) -> Revision:
+    revisions.record_inspection(revision.pk, builders.REPORT)
+    return selectors.find_revision(revision.model, revision.pk)

@@ -11,14 +11,20 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from registry.choices import KeyRole
-from registry.errors import InvalidInputError
+from registry.choices import KeyRole, Visibility
+from registry.errors import (
+    InvalidInputError,
+    TooLargeError,
+    UnknownModelError,
+    UnknownOwnerError,
+)
 from registry.models import ApiToken, AuditEvent, Key
 from registry.services import tokens
 from tests import builders
 from tests.people import PASSWORD, Person
 from tests.registry import calls
 from tests.registry.calls import API
+from tests.registry.houses import sent
 
 
 def _client(token: str) -> APIClient:
@@ -135,3 +141,150 @@ def test_no_key_is_registered_before_the_log_is_open(db: None) -> None:
     with pytest.raises(CommandError, match="not open yet"):
         call_command("register_keys")
     assert builders.observed().tree_size == 0
+
+
+# ------------------------------------------------------------------ scopes, limits, ends
+
+
+@pytest.mark.parametrize("days", [0, -1, 367])
+def test_a_token_lives_a_day_to_a_year(alice: Person, days: int) -> None:
+    with pytest.raises(InvalidInputError):
+        tokens.create(alice.user, name="ci", days=days)
+
+
+def test_a_token_ends_when_it_was_said_to(alice: Person) -> None:
+    row, token = tokens.create(alice.user, name="ci", days=7)
+    assert row.expiry is not None
+    assert timedelta(days=6) < row.expiry - timezone.now() <= timedelta(days=7)
+    assert token.startswith(row.prefix)
+    assert len(row.prefix) == 12
+
+
+def test_a_token_is_limited_to_what_its_owner_has_a_part_in(alice: Person, mallory: Person) -> None:
+    secret = builders.make_model(alice, "secret", Visibility.PRIVATE)
+    row, _ = tokens.create(alice.user, name="ci", owners=["alice"], models=["alice/secret"])
+    assert sorted(str(limit) for limit in row.limits.all()) == ["alice", "alice/secret"]
+    assert row.limited
+    with pytest.raises(UnknownOwnerError):
+        tokens.create(mallory.user, name="ci", owners=["alice"])
+    with pytest.raises(UnknownModelError):
+        tokens.create(mallory.user, name="ci", models=[secret.full_name])
+
+
+def test_numbers_have_limits(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens, "MAX_LIMITS", 0)
+    with pytest.raises(InvalidInputError):
+        tokens.create(alice.user, name="ci", owners=["alice"])
+    monkeypatch.setattr(tokens, "MAX_TOKENS", 0)
+    with pytest.raises(TooLargeError):
+        tokens.create(alice.user, name="ci")
+
+
+@pytest.mark.parametrize("scope", ["write", "publish"])
+def test_a_token_makes_no_token_that_may_more(alice: Person, scope: str) -> None:
+    body = {"name": "more", "scope": "admin"}
+    for client in (alice.api(scope), _client(_limited(alice))):
+        answer = client.post(f"{API}/tokens", body, format="json")
+        assert calls.error(answer) == (403, "not_allowed")
+
+
+def _limited(alice: Person) -> str:
+    return tokens.create(alice.user, name="l", scope="admin", owners=["alice"])[1]
+
+
+def test_a_token_outlives_no_token_that_made_it(alice: Person) -> None:
+    made = alice.api().post(f"{API}/tokens", {"name": "more", "days": 366}, format="json")
+    assert made.status_code == 201
+    first, second = ApiToken.objects.order_by("created")
+    assert first.expiry is not None
+    assert second.expiry is not None
+    assert abs(second.expiry - first.expiry) < timedelta(minutes=1)
+
+
+def test_tokens_are_listed_without_their_text_and_deleted_over_rest(
+    alice: Person, mallory: Person
+) -> None:
+    builders.make_model(alice)
+    body = {"name": "ci", "scope": "write", "models": ["alice/double"]}
+    made = alice.api().post(f"{API}/tokens", body, format="json").json()
+    listed = alice.api().get(f"{API}/tokens").json()["items"]
+    assert all("token" not in row for row in listed)
+    found = next(row for row in listed if row["id"] == made["id"])
+    assert found["limits"] == [{"model": "alice/double"}]
+    assert made["token"].startswith(found["prefix"])
+    address = f"{API}/tokens/{made['id']}"
+    assert calls.error(mallory.api().delete(address)) == (404, "unknown_token")
+    assert calls.error(alice.api("publish").delete(address)) == (403, "not_allowed")
+    assert _client(made["token"]).delete(address).status_code == 204  # itself
+    assert calls.error(alice.api().delete(address)) == (404, "unknown_token")
+
+
+def test_a_limited_token_reaches_its_model_alone_on_every_surface(alice: Person) -> None:
+    builders.make_revision(alice)
+    builders.make_model(alice, "secret", Visibility.PRIVATE)
+    _, token = tokens.create(alice.user, name="ci", scope="admin", models=["alice/double"])
+    client = _client(token)
+    assert [row["id"] for row in client.get(f"{API}/models").json()["items"]] == ["alice/double"]
+    for address in (f"{API}/models/alice/secret", "/hf/api/models/alice/secret"):
+        assert client.get(address).status_code == 404
+    assert client.get("/v2/models/alice--secret").status_code == 404
+    made = client.post(f"{API}/models", {"name": "new"}, format="json")
+    assert calls.error(made) == (403, "not_allowed")
+    assert client.get("/hf/api/models/alice/double/auth-check/write").status_code == 200
+
+
+def test_a_write_token_commits_and_does_not_release_or_delete(alice: Person) -> None:
+    release = builders.publish_release(alice)
+    writer = alice.api("write")
+    digest = builders.store_blob(b"text", alice.user).sha256
+    done = calls.commit(writer, "alice/double", {"a.txt": digest}, release.revision_id)
+    assert done.status_code == 201
+    yank = writer.post(
+        f"{API}/models/alice/double/releases/1.0.0/yank", {"reason": "x"}, format="json"
+    )
+    assert "scope 'publish'" in yank.json()["error"]["message"]
+    gone = writer.delete(f"{API}/models/alice/double", {"name": "alice/double"}, format="json")
+    assert "scope 'admin'" in gone.json()["error"]["message"]
+
+
+def test_a_model_is_deleted_over_rest_by_its_name(alice: Person, mallory: Person) -> None:
+    builders.make_model(alice)
+    address, body = f"{API}/models/alice/double", {"name": "alice/double"}
+    assert calls.error(mallory.api().delete(address, body, format="json")) == (403, "not_allowed")
+    slip = alice.api().delete(address, {"name": "double"}, format="json")
+    assert calls.error(slip) == (400, "invalid_input")
+    assert alice.api().delete(address, body, format="json").status_code == 204
+    again = alice.api().post(f"{API}/models", {"name": "Double"}, format="json")
+    assert calls.error(again) == (409, "name_taken")
+
+
+# ------------------------------------------------------------------ what somebody found
+
+
+def test_whoever_finds_a_token_ends_it_and_its_owner_hears_of_it(
+    alice: Person, bob: Person
+) -> None:
+    row, token = tokens.create(alice.user, name="laptop", scope="admin")
+    other = bob.token()
+    body = {"tokens": [token, "assay_nonsense", "é"]}
+    finder = APIClient().post(f"{API}/tokens/revocation", body, format="json")
+    assert finder.status_code == 204
+    assert calls.declare(_client(token), b"x").status_code == 401
+    assert calls.declare(_client(other), b"x").status_code == 201
+    assert sent("'laptop' was found") == ["alice@example.org"]
+    event = AuditEvent.objects.get(action="token.leaked")
+    assert (event.user, event.owner, event.target) == (None, alice.owner, row.prefix)
+    # It says no more the second time: who asks learns nothing.
+    assert APIClient().post(f"{API}/tokens/revocation", body, format="json").status_code == 204
+
+
+@pytest.mark.parametrize("body", [{}, {"tokens": []}, {"tokens": ["x"] * 21}, {"tokens": "x"}])
+def test_a_bad_revocation_is_refused(db: None, body: dict[str, object]) -> None:
+    answer = APIClient().post(f"{API}/tokens/revocation", body, format="json")
+    assert calls.error(answer) == (400, "invalid_input")
+
+
+def test_the_audit_log_names_the_token_that_did_it(alice: Person) -> None:
+    row, token = tokens.create(alice.user, name="ci", scope="write")
+    assert _client(token).post(f"{API}/models", {"name": "new"}, format="json").status_code == 201
+    assert AuditEvent.objects.get(action="model.create").token == row.prefix

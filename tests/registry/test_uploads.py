@@ -183,7 +183,7 @@ def test_what_waits_for_its_inspection_is_not_readable_yet(alice: Person, bob: P
 def test_a_quota_counts_what_is_held_and_what_is_coming(
     alice: Person, bob: Person, settings: Settings
 ) -> None:
-    settings.OWNER_QUOTA_BYTES = 1000
+    settings.QUOTA_BYTES = 1000
     calls.upload(alice.api(), DATA)
     assert calls.declare(alice.api(), b"a" * 200).status_code == 201
     answer = calls.declare(alice.api(), b"b" * 200)
@@ -264,7 +264,7 @@ def test_the_sweeper_removes_what_nobody_waits_for(
 def test_a_discarded_upload_frees_the_quota_and_its_parts(
     alice: Person, bob: Person, settings: Settings
 ) -> None:
-    settings.OWNER_QUOTA_BYTES = 1000
+    settings.QUOTA_BYTES = 1000
     first = calls.declare(alice.api(), DATA, 400).json()
     calls.put_part(alice.api(), first["id"], 0, DATA[:400])
     refused = calls.declare(alice.api(), DATA + b"x")

@@ -185,7 +185,7 @@ class Command(BaseCommand):
             if not changed:
                 return
             user = get_user_model().objects.get(username=EXAMPLES)
-            row, token = tokens.create(user, name="make run", scope="write")
+            row, token = tokens.create(user, name="make run", scope="admin")
             try:
                 self.run_publisher(supervisor, token)
             finally:

@@ -11,6 +11,7 @@ import { STATEMENT_TYPE, checkPath, compareCodePoints } from "./manifest.js";
 
 export const RELEASE = "urn:assay:release:v1";
 export const CARD = "urn:assay:card:v1";
+export const ALIAS = "urn:assay:alias:v1";
 export const KEY = "urn:assay:key:v1";
 
 const REVISION = /^[0-9a-f]{40}$/;
@@ -75,22 +76,45 @@ export function cardStatement({ observed, model, revision, manifest, metadata },
 }
 
 /**
+ * Return the payload of an `alias` statement; its subject is the manifest of the revision.
+ *
+ * @param {{observed: Observed, model: string, alias: string, revision: string,
+ *   previous: string | null}} fields `previous` is where the alias stands now
+ * @param {string} manifest digest of the revision's manifest
+ * @returns {Uint8Array<ArrayBuffer>}
+ * @throws {FormatError} a field that the verifier would refuse
+ */
+export function aliasStatement({ observed, model, alias, revision, previous }, manifest) {
+  return statement(ALIAS, [{ name: "", sha256: manifest }], {
+    observed: readObserved(observed),
+    model: readModel(model),
+    alias: readText(alias, "predicate.alias"),
+    revision: readRevision(revision, "predicate.revision"),
+    previous: previous === null ? null : readRevision(previous, "predicate.previous"),
+  });
+}
+
+/**
  * Return the payload of a `key` statement about a publisher's key, which the key itself signs. The
  * subject is the key's SPKI DER, so its digest is the fingerprint.
  *
- * @param {{observed: Observed, owner: string, action?: "register" | "revoke"}} fields
+ * @param {{observed: Observed, owner: string, action?: "register" | "supersede" | "revoke",
+ *   previous?: string | null}} fields `previous` is the fingerprint of the key whose place it takes
  * @param {Uint8Array} spki
  * @returns {Promise<Uint8Array<ArrayBuffer>>}
  * @throws {FormatError} a field that the verifier would refuse
  */
-export async function keyStatement({ observed, owner, action = "register" }, spki) {
+export async function keyStatement(
+  { observed, owner, action = "register", previous = null },
+  spki,
+) {
   return statement(KEY, [{ name: "", sha256: await sha256Hex(spki) }], {
     observed: readObserved(observed),
     action,
     owner: readText(owner, "predicate.owner"),
     role: "publisher",
     publicKey: publicKeyPem(spki),
-    previous: null,
+    previous: previous === null ? null : readDigest(previous, "predicate.previous"),
   });
 }
 

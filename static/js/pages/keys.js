@@ -3,10 +3,11 @@
 import { request } from "../api.js";
 import { byId, digestElement, el, guarded, showError } from "../dom.js";
 import { parseBackup } from "../key-backup.js";
+import { revocationForm, rotationForm } from "../key-forms.js";
 import { openKeyStore } from "../key-store.js";
 import { listKeys, restoreKey, signingProblem } from "../keys.js";
 import { bindMakeKey, downloadBackup } from "../make-key-form.js";
-import { fetchCopy, keepCopy, registerKey, registeredKeys, revokeKey } from "../registration.js";
+import { fetchCopy, keepCopy, registerKey, registeredKeys } from "../registration.js";
 
 const main = document.querySelector("main[data-page=keys]");
 const owner = main?.dataset.owner ?? "";
@@ -96,6 +97,7 @@ function itemOf(record, registered) {
     ),
     el("p", { class: "meta" }, ...wordsOf(record, state).map((word) => el("span", {}, word))),
     el("p", { class: "cluster" }, ...actionsOf(record, state)),
+    ...formsOf(record, state),
   );
 }
 
@@ -117,10 +119,6 @@ function actionsOf(record, state) {
     document.querySelector(serverItem(record))?.setAttribute("data-copy-kept", "");
     say("The server holds a copy of the wrapped key. It cannot open it without the passphrase.");
   };
-  const revoke = async () => {
-    await revokeKey(request, record);
-    location.reload();
-  };
   const remove = async () => {
     await store.delete(record.fingerprint);
     await show();
@@ -131,9 +129,14 @@ function actionsOf(record, state) {
     !state && mine ? action("Register", register, "button primary") : null,
     action("Download the backup", async () => downloadBackup(record)),
     good ? action("Leave a copy with the server", copy) : null,
-    good && mine ? twice("Revoke", "Revoke it for good: it can never sign again", revoke) : null,
     twice("Remove from this browser", "Remove it: only the backup is left then", remove),
   ].filter(Boolean);
+}
+
+function formsOf(record, state) {
+  const done = () => location.reload(); // the server's list changes too
+  if (state !== "registered" || record.owner !== owner) return [];
+  return [rotationForm(store, record, done), revocationForm(record, done)];
 }
 
 /** Return a button that asks once more before it acts. */

@@ -21,9 +21,11 @@ from inference import quota
 from inference.models import Execution
 from inference.oip import infer, views
 from registry.errors import InvalidInputError, NotAllowedError
-from registry.models import Alias, Model, Release
+from registry.models import Release
 from registry.names import OIP_WORDS
 from registry.services import models
+from tests import builders
+from tests.inference.builders import private_key
 from tests.inference.oip.stock import (
     SAMPLES,
     both,
@@ -382,19 +384,16 @@ def test_without_a_token_a_private_model_does_not_exist(live: World) -> None:
 
 
 def test_an_alias_is_a_version_and_the_answer_names_the_release(live: World) -> None:
-    def name_it() -> Alias:
-        model = Model.objects.get(name="add")
-        release = Release.objects.get(model=model, version="1.0.0")
-        return Alias.objects.create(model=model, name="stable", release=release)
+    def name_it() -> None:
+        release = Release.objects.get(model__name="add", version="1.0.0")
+        builders.move_alias(live.alice, release, "stable", private_key("alice"))
 
-    alias = live.commit(name_it)
-    try:
-        for asked, version in (("stable", "1.0.0"), ("", "2.0.0"), ("1.0.0", "1.0.0")):
-            for result in both(live, "infer", "alice/add", [given(floats(1))], asked):
-                assert result.get_response()["model_version"] == version
-        both_refused(live, r"\[404\]", "infer", "alice/add", [given(floats(1))], "unstable")
-    finally:
-        live.commit(alias.delete)
+    live.commit(name_it)
+    versions = {"stable": "1.0.0", "latest": "2.0.0", "": "2.0.0", "1.0.0": "1.0.0"}
+    for asked, version in versions.items():
+        for result in both(live, "infer", "alice/add", [given(floats(1))], asked):
+            assert result.get_response()["model_version"] == version
+    both_refused(live, r"\[404\]", "infer", "alice/add", [given(floats(1))], "unstable")
 
 
 # ------------------------------------------------------------------ 23 to 28

@@ -8,17 +8,26 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.interop.conftest import BUILD, PROXY
+from tests.interop.conftest import BUILD
 from tests.interop.hf.server import Server
 
 NEWEST = "2.4.0"
 VERSIONS = (NEWEST, "1.19.0", "0.36.2")
+MB = 2**20
+# P: the newest client as it is (Xet); L: the same by LFS; O: the older ones.
+MODES = [(NEWEST, True), (NEWEST, False), *((version, True) for version in VERSIONS[1:])]
+every_mode = pytest.mark.parametrize(
+    ("version", "xet"), MODES, ids=["P", "L", *(f"O-{version}" for version in VERSIONS[1:])]
+)
+every_version = pytest.mark.parametrize("version", VERSIONS)
+both_ways = pytest.mark.parametrize("xet", [True, False], ids=["P", "L"])
+stock = [pytest.mark.stock, pytest.mark.xdist_group("hub")]
 DRIVES = Path(__file__).parent / "drives"
 
 
@@ -32,6 +41,7 @@ class Client:
     token: str
     xet: bool = True
     endpoint: str = ""
+    patience_s: int = 0
 
     @property
     def bin(self) -> Path:
@@ -51,6 +61,8 @@ class Client:
             mine["HF_TOKEN"] = self.token
         if not self.xet:
             mine["HF_HUB_DISABLE_XET"] = "1"
+        if self.patience_s:
+            mine["HF_HUB_DOWNLOAD_TIMEOUT"] = str(self.patience_s)
         return mine
 
     def drive(self, name: str, *arguments: str, code: int = 0, timeout_s: float = 300) -> str:
@@ -78,6 +90,14 @@ class Client:
         return done.stdout
 
 
+Make = Callable[..., Client]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Known when this folder is named on the command line."""
+    parser.addoption("--gigabyte", action="store_true", help="upload 1 GB by Xet as well")
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("hub")
@@ -85,7 +105,26 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     running.prepare()
     running.start()
     yield running
-    running.stop()
+    running.close()
+
+
+@pytest.fixture
+def make(server: Server, tmp_path: Path) -> Make:
+    """Return a maker of clients, each with a home of its own."""
+    made: list[Client] = []
+
+    def fresh(
+        version: str = NEWEST, user: str = "alice", *, xet: bool = True, scope: str = "admin"
+    ) -> Client:
+        need(version)
+        home = tmp_path / f"home{len(made)}"
+        home.mkdir()
+        token = server.token(user, scope) if user else ""
+        client = Client(version=version, home=home, server=server, token=token, xet=xet)
+        made.append(client)
+        return client
+
+    return fresh
 
 
 def need(version: str) -> None:
@@ -94,4 +133,5 @@ def need(version: str) -> None:
         pytest.skip(f"no huggingface_hub {version} on this machine: .ci/run installs it")
 
 
-__all__ = ["NEWEST", "PROXY", "VERSIONS", "Client", "need", "server"]
+def mode(version: str, xet: bool) -> str:
+    return f"{version}-{'xet' if xet else 'lfs'}"

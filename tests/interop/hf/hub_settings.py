@@ -1,4 +1,4 @@
-"""The site's settings for the drives of stock clients: small LFS parts, and a list of requests."""
+"""The site's settings for the drives: small LFS parts, and a list of requests."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import signal
 import subprocess
@@ -27,6 +28,8 @@ class Server:
     name: str
     port: int = field(default_factory=lambda: free_port(None))
     process: subprocess.Popen[bytes] | None = None
+    console: subprocess.Popen[str] | None = None
+    tokens: dict[tuple[str, str], str] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -59,9 +62,30 @@ class Server:
     def manage(self, *arguments: str) -> str:
         return self._run("manage.py", *arguments)
 
+    def call(self, name: str, *arguments: str) -> str:
+        """Call a function of `world` on the site; return what it returns, as text."""
+        return self.python(
+            f"from tests.interop.hf import world\nprint(world.{name}(*{arguments!r}))"
+        )
+
     def python(self, code: str) -> str:
-        """Run `code` with the site's rows at hand; return what it printed."""
-        return self._run("-c", f"import django; django.setup()\n{code}")
+        """Run `code` with the site's rows at hand, in a process that waits; return its words."""
+        if self.console is None:
+            self.console = subprocess.Popen(
+                [sys.executable, "-m", "tests.interop.hf.console"],
+                cwd=ROOT,
+                env=self.environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        assert self.console.stdin is not None
+        assert self.console.stdout is not None
+        self.console.stdin.write(json.dumps(code) + "\n")
+        self.console.stdin.flush()
+        told = json.loads(self.console.stdout.readline())
+        assert "error" not in told, told["error"]
+        return str(told["words"])
 
     def _run(self, *arguments: str) -> str:
         done = subprocess.run(
@@ -75,8 +99,19 @@ class Server:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout.strip()
 
+    @property
+    def requests(self) -> list[str]:
+        """What was asked so far, a line each; see `watch`."""
+        return (self.data / "requests.log").read_text().splitlines()
+
     def token(self, user: str, scope: str = "write") -> str:
-        return self.manage("token", user, "--create", "--scope", scope)
+        """Return a token of `user`, whose account is made; the same one each time."""
+        if (user, scope) not in self.tokens:
+            self.tokens[user, scope] = self.python(
+                "from django.core.management import call_command\n"
+                f"call_command('token', '{user}', '--create', '--scope', '{scope}')"
+            )
+        return self.tokens[user, scope]
 
     def start(self, patience_s: float = 60) -> None:
         """Start, and wait for the first answer."""
@@ -126,3 +161,10 @@ class Server:
             self.process.send_signal(how)
         self.process.wait(30)
         self.process = None
+
+    def close(self) -> None:
+        """End everything."""
+        self.stop()
+        if self.console is not None:
+            self.console.communicate(timeout=30)
+            self.console = None

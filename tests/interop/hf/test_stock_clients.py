@@ -6,52 +6,28 @@ multipart), O the two older ones.
 
 from __future__ import annotations
 
-import os
 import re
-import signal
-import subprocess
+import sys
 import time
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-from tests.interop.hf.conftest import DRIVES, NEWEST, VERSIONS, Client, need
-from tests.interop.hf.cutter import Cutter
+from tests.interop.hf.conftest import (
+    MB,
+    MODES,
+    NEWEST,
+    VERSIONS,
+    Make,
+    both_ways,
+    every_mode,
+    every_version,
+    mode,
+    stock,
+)
 from tests.interop.hf.server import Server
+from tests.interop.hf.watch import CALLS
 
-pytestmark = [pytest.mark.stock, pytest.mark.xdist_group("hub")]
-MODES = [(NEWEST, True), (NEWEST, False), *((version, True) for version in VERSIONS[1:])]
-NAMES = ["P", "L", *(f"O-{version}" for version in VERSIONS[1:])]
-MB = 2**20
-every_mode = pytest.mark.parametrize(("version", "xet"), MODES, ids=NAMES)
-both_ways = pytest.mark.parametrize("xet", [True, False], ids=["P", "L"])
-Make = Callable[..., Client]
-
-
-@pytest.fixture
-def make(server: Server, tmp_path: Path) -> Make:
-    """Return a maker of clients, each with a home of its own."""
-    made: list[Client] = []
-
-    def fresh(version: str = NEWEST, user: str = "alice", *, xet: bool = True) -> Client:
-        need(version)
-        home = tmp_path / f"home{len(made)}"
-        home.mkdir()
-        token = server.token(user) if user else ""
-        client = Client(version=version, home=home, server=server, token=token, xet=xet)
-        made.append(client)
-        return client
-
-    return fresh
-
-
-def mode(version: str, xet: bool) -> str:
-    return f"{version}-{'xet' if xet else 'lfs'}"
-
-
-def requests(server: Server) -> list[str]:
-    return (server.data / "requests.log").read_text().splitlines()
+pytestmark = stock
 
 
 @every_mode
@@ -68,10 +44,10 @@ def test_files_of_many_kinds_come_back_equal(
     client = make(version, xet=xet)
     size = 90 if version == NEWEST else 9
     seed = str(100 + MODES.index((version, xet)))  # what one account has sent is not sent again
-    before = len(requests(server))
+    before = len(server.requests)
     repo = f"alice/sizes-{mode(version, xet)}"
     assert "passed" in client.drive("sizes", repo, str(size * MB), seed)
-    went = requests(server)[before:]
+    went = server.requests[before:]
     parts = sum(line.startswith("PUT /hf/lfs/part 200") for line in went)
     pieces = sum(re.match(r"POST /hf/xet/.*/xorbs/.* 200", line) is not None for line in went)
     if xet and version == NEWEST:
@@ -80,15 +56,20 @@ def test_files_of_many_kinds_come_back_equal(
         assert (parts >= size, pieces) == (True, 0)
 
 
-@pytest.mark.skipif("HF_GIGABYTE" not in os.environ, reason="set HF_GIGABYTE to upload 1 GB")
-def test_a_gigabyte_comes_by_xet(make: Make, server: Server) -> None:
+def test_a_gigabyte_comes_by_xet(make: Make, server: Server, pytestconfig: pytest.Config) -> None:
+    if not pytestconfig.getoption("--gigabyte", default=False):
+        pytest.skip("pytest tests/interop/hf --gigabyte uploads 1 GB as well")
     client = make()
     client.drive("put", "alice/gigabyte", "first.bin", str(MB), "76")
-    before = server.peak_mb()
-    put = ("alice/gigabyte", "w.bin", str(1000 * MB), "77")
+    before, put = server.peak_mb(), ("alice/gigabyte", "w.bin", str(1000 * MB), "77")
+    begin = time.monotonic()
     client.drive("put", *put, timeout_s=1800)
-    assert server.peak_mb() - before < 64, "memory stays flat"
+    up, grown = time.monotonic() - begin, server.peak_mb() - before
+    begin = time.monotonic()
     assert "equal" in client.drive("get", *put, timeout_s=1800)
+    down = time.monotonic() - begin
+    sys.stdout.write(f"\n1 GB: up {up:.0f} s, down {down:.0f} s, {before} MB and {grown} more\n")
+    assert grown < 64, "memory stays flat"
 
 
 @both_ways
@@ -101,24 +82,50 @@ def test_what_the_newest_client_offers(make: Make) -> None:
     assert "passed" in make().drive("newest", "alice", "newest")
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@every_version
+def test_lists_come_in_pages_without_a_gap(make: Make, version: str, server: Server) -> None:
+    client = make(version)
+    server.call("many")
+    before = len(server.requests)
+    assert "passed" in client.drive("lists", "many")
+    pages = [line for line in server.requests[before:] if line.startswith("GET /hf/api/models 200")]
+    assert len(pages) >= 5 * 3 + 9, "90 models are three pages in each of five orders"
+
+
+@every_version
 def test_what_is_missing_raises_the_clients_own_errors(
     make: Make, version: str, server: Server
 ) -> None:
-    alice = make()
-    alice.drive("put", f"alice/errors-{version}", "a.txt", "5", "1")
-    server.python(
-        "from registry.models import Owner\n"
-        "from registry.services import repos\n"
-        f"user = Owner.objects.get(name='alice').user\n"
-        f"repos.create(user, name='secret-{version}', visibility='private')"
-    )
+    server.call("three", version)
     mallory = make(version, "mallory")
-    told = mallory.drive("errors", f"alice/errors-{version}", f"alice/secret-{version}")
-    assert "passed" in told
+    names = (f"alice/{kind}-{version}" for kind in ("shown", "secret", "gated"))
+    assert "passed" in mallory.drive("errors", *names)
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@every_version
+def test_too_many_calls_are_told_how_long_to_wait(make: Make, version: str, server: Server) -> None:
+    hasty = make(version, f"hasty{VERSIONS.index(version)}")
+    server.call("club")
+    make(version).drive("put", f"club/hasty-{version}", "a.txt", "5", "1")
+    calls = server.data / CALLS
+    calls.write_text("1")
+    try:
+        told = hasty.drive("hasty", f"club/hasty-{version}")
+    finally:
+        calls.unlink()
+    assert "429" in told
+    if version == NEWEST:
+        assert re.search(r"[Rr]etry after \d+ seconds", told), "the newest one says how long"
+
+
+@every_version
+def test_an_owner_hides_gates_and_moves_a_model(make: Make, version: str, server: Server) -> None:
+    client = make(version)
+    server.call("club")
+    assert "passed" in client.drive("settings", "alice", f"settings-{version}", "club")
+
+
+@every_version
 def test_the_command_line_knows_whose_token_it_has(
     make: Make, version: str, server: Server
 ) -> None:
@@ -132,7 +139,7 @@ def test_the_command_line_knows_whose_token_it_has(
     assert "401" in wrong or "nvalid" in wrong
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@every_version
 def test_the_command_line_uploads_and_downloads(make: Make, version: str, server: Server) -> None:
     client = make(version)
     repo = f"alice/cli-{version}"
@@ -161,138 +168,3 @@ def test_the_cache_is_verified_and_an_added_byte_is_seen(make: Make) -> None:
         file.write(b"x")
     told = client.cli("cache", "verify", repo, "--local-dir", "down", code=1)
     assert "w.bin" in told
-
-
-def test_the_same_content_again_costs_a_shard(make: Make, server: Server) -> None:
-    client = make()
-    client.drive("put", "alice/again", "w.bin", str(3 * MB), "11")
-
-    def sent(by: Client, path: str) -> tuple[int, int]:
-        before = len(requests(server))
-        by.drive("put", "alice/again", path, str(3 * MB), "11")
-        went = requests(server)[before:]
-        return (
-            sum("/xorbs/" in line for line in went),
-            sum("/shards" in line for line in went),
-        )
-
-    assert sent(client, "copy.bin")[0] == 0, "this client remembers what is here"
-    other = make()
-    assert sent(other, "third.bin")[0] >= 1, "another home sends all"
-    server.python(
-        "from registry.models import XetSpace\n"
-        "XetSpace.objects.filter(model__name='again').update(epoch=9)"
-    )
-    assert sent(client, "fourth.bin")[0] >= 1, "another epoch, too"
-
-
-def test_the_same_object_again_needs_no_put(make: Make, server: Server) -> None:
-    client = make(xet=False)
-    client.drive("put", "alice/again-lfs", "w.bin", str(3 * MB), "12")
-    before = len(requests(server))
-    make(xet=False).drive("put", "alice/again-lfs", "copy.bin", str(3 * MB), "12")
-    assert not [line for line in requests(server)[before:] if line.startswith("PUT")]
-
-
-@pytest.mark.parametrize("version", VERSIONS)
-def test_a_cut_download_goes_on_where_it_was(make: Make, version: str, server: Server) -> None:
-    make().drive("put", f"alice/cut-{version}", "w.bin", str(40 * MB), "13")
-    # The older clients go on after a silence (10 s), and give up when the connection ends.
-    cutter = Cutter(port=server.port, limit=25 * MB, silent=version != NEWEST)
-    cutter.start()
-    client = make(version)
-    client.endpoint = cutter.url
-    before = len(requests(server))
-    assert "equal" in client.drive("get", f"alice/cut-{version}", "w.bin", str(40 * MB), "13")
-    cutter.stop()
-    assert cutter.cuts == 1
-    resumed = [line for line in requests(server)[before:] if "206 bytes=" in line]
-    assert resumed, "the second request asks for the rest"
-
-
-def test_a_revision_waits_for_its_inspection(make: Make, server: Server) -> None:
-    alice, bob = make(), make(user="bob")
-    onnx = (Path(__file__).parents[2] / "data" / "double.onnx").read_bytes()
-    (alice.home / "model").mkdir()
-    (alice.home / "model" / "model.onnx").write_bytes(onnx)
-    alice.cli("upload", "alice/waiting", "model")
-    revision = server.python(
-        "from registry.models import Model\nprint(Model.objects.get(name='waiting').head_id)"
-    )
-    get = ("download", "alice/waiting", "model.onnx", "--revision", revision, "--local-dir", "d")
-    assert "waits for its inspection" in alice.cli(*get)
-    assert "Revision" in bob.cli(*get, code=1)
-    server.python(
-        "from registry.services.revisions import record_inspection\n"
-        f"record_inspection('{revision}', {{'verdict': 'passed', 'findings': [], 'facts': {{}}, "
-        "'trial': None})"
-    )
-    bob.cli(*get)
-    assert (bob.home / "d" / "model.onnx").read_bytes() == onnx
-
-
-# ------------------------------------------------------------------ kills
-
-
-def begun(client: Client, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [str(client.bin / "python"), str(DRIVES / "put.py"), *arguments],
-        env=client.environment,
-        cwd=client.home,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def wait_for(server: Server, words: str, since: int, patience_s: float = 60) -> None:
-    deadline = time.monotonic() + patience_s
-    pattern = re.compile(words)
-    while not any(pattern.search(line) for line in requests(server)[since:]):
-        assert time.monotonic() < deadline, f"no {words} came"
-        time.sleep(0.01)
-
-
-@both_ways
-def test_a_killed_client_goes_on_the_second_time(make: Make, xet: bool, server: Server) -> None:
-    client = make(xet=xet)
-    repo = f"alice/killed-{mode(NEWEST, xet)}"
-    put = (repo, "w.bin", str(90 * MB), "21" if xet else "22")
-    before = len(requests(server))
-    first = begun(client, *put)
-    wait_for(server, "/xorbs/" if xet else "PUT /hf/lfs/part", before)
-    first.kill()
-    first.communicate()
-    assert "committed" in client.drive("put", *put)
-    assert "equal" in make().drive("get", *put)
-
-
-@both_ways
-def test_a_killed_server_leaves_nothing_half(make: Make, xet: bool, server: Server) -> None:
-    client = make(xet=xet)
-    repo = f"alice/crashed-{mode(NEWEST, xet)}"
-    put = (repo, "w.bin", str(90 * MB), "23" if xet else "24")
-    before = len(requests(server))
-    first = begun(client, *put)
-    wait_for(server, "/xorbs/" if xet else "PUT /hf/lfs/part", before)
-    server.stop(signal.SIGKILL)
-    server.start()
-    told, _ = first.communicate(timeout=300)
-    if first.returncode != 0:
-        told = client.drive("put", *put)
-    assert "committed" in told
-    assert "equal" in make().drive("get", *put)
-    count = server.python(
-        "from registry.models import Revision\n"
-        f"print(Revision.objects.filter(model__name='{repo.partition('/')[2]}').count())"
-    )
-    assert count == "2", "the empty one and this one"
-
-
-def test_no_token_of_any_kind_is_in_the_servers_log(make: Make, server: Server) -> None:
-    client = make()
-    client.drive("put", "alice/quiet", "w.bin", str(MB), "31")
-    log = server.log.read_text(errors="replace")
-    assert client.token not in log
-    assert "Bearer" not in log
-    assert "pass=" not in log

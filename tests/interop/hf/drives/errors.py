@@ -7,7 +7,7 @@ import sys
 from huggingface_hub import HfApi, hf_hub_download
 from say import refused, same, say
 
-PUBLIC, PRIVATE = sys.argv[1:3]
+PUBLIC, PRIVATE, GATED = sys.argv[1:4]
 api = HfApi()
 
 
@@ -19,7 +19,9 @@ same(kind("alice/there-is-none", "a.txt"), "RepositoryNotFoundError")
 same(kind(PRIVATE, "a.txt"), "RepositoryNotFoundError")
 same(kind(PUBLIC, "a.txt", revision="none"), "RevisionNotFoundError")
 same(kind(PUBLIC, "none.txt") in ("EntryNotFoundError", "RemoteEntryNotFoundError"), True)
+same(str(refused(403, hf_hub_download, GATED, "a.txt")).split()[0], "GatedRepoError")
 told = refused(401, HfApi(token="hf_wrong").whoami)
 same("401" in told or "nvalid" in told, True)
+refused(403, api.upload_file, path_or_fileobj=b"x", path_in_repo="a.txt", repo_id=GATED)
 refused(403, api.upload_file, path_or_fileobj=b"x", path_in_repo="a.txt", repo_id=PUBLIC)
 say("errors passed")

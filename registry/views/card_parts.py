@@ -1,0 +1,52 @@
+"""What the card's page and a release's page show beside the card itself.
+
+Three kinds are kept apart on every page: what was read from the files, what the publisher claims,
+and what an execution proves.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from registry import lineage
+from registry.models import Release, Revision
+from registry.rights import Caller
+from registry.services import evaluations, exports
+from registry.services.cards_checklist import checklist
+from registry.services.evaluations_checked import State, check
+
+# What the panel of claims shows, in this order; licence and task stand in their own rows.
+_CLAIMS = (
+    ("language", "Languages"),
+    ("library_name", "Library"),
+    ("datasets", "Datasets"),
+    ("metrics", "Metrics"),
+    ("tags", "Tags"),
+)
+
+
+def card_context(revision: Revision | None, user: Caller, *, writer: bool) -> dict[str, Any]:
+    """Return results, lineage, claims and (for who may write) the checklist of a revision."""
+    if revision is None:
+        return {}
+    metadata = revision.card_metadata
+    files, count = evaluations.counted_files(revision)
+    rows = check(revision, evaluations.results(revision, files))
+    items = checklist(metadata, revision.card_body) if writer else []
+    return {
+        "files_in_all": count,
+        "evaluations": rows,
+        "verified_count": sum(row.state == State.VERIFIED for row in rows),
+        "unread_results": [file for file in files if file.error],
+        "parents": lineage.parents(metadata, user),
+        "children": lineage.children(revision.model, user),
+        "relation": metadata.get("base_model_relation"),
+        "claimed": [(word, metadata[key]) for key, word in _CLAIMS if metadata.get(key)],
+        "missing": [item for item in items if not item.done],
+        "item_count": len(items),
+    }
+
+
+def exports_context(release: Release) -> dict[str, Any]:
+    """Return the addresses of a release's exports and its two citations."""
+    return {"exports": exports.FORMATS, "citations": exports.citations(release)}
