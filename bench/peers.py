@@ -63,10 +63,10 @@ def serving(site: Site, graph: bytes, inputs: Sequence[object]) -> Iterator[dict
             port, left = free_port(None), list[int]()
             stack.callback(_end, left)
             started = stack.enter_context(
-                child(command(site.data, file, name, port), site.errors, _quiet(site.data))
+                child(command(site.data, file, name, port), site.errors, quiet(site.data))
             )
             stack.callback(_note, left, started.pid)
-            wait(lambda port=port: _listens(port), peer, started, site.log)  # type: ignore[misc]  # a default
+            wait(lambda port=port: listens(port), peer, started, site.log)  # type: ignore[misc]  # a default
             bodies = [json.dumps({field: item}).encode() for item in inputs]
             asked[peer] = Request(port=port, path=path, bodies=bodies)
         yield asked
@@ -90,19 +90,20 @@ def _litserve(data: Path, file: Path, name: str, port: int) -> list[str]:
 def _mlflow(data: Path, file: Path, name: str, port: int) -> list[str]:
     folder = data / "mlflow"
     save = [str(PYTHON), str(ROOT / "bench" / "peers_mlflow.py"), str(file), str(folder)]
-    subprocess.run(save, check=True, env=os.environ | _quiet(data), capture_output=True)  # noqa: S603 (our own command)
+    subprocess.run(save, check=True, env=os.environ | quiet(data), capture_output=True)  # noqa: S603 (our own command)
     serve = [str(HOME / "bin" / "mlflow"), "models", "serve", "--env-manager", "local"]
     return [*serve, "-m", str(folder), "-h", "127.0.0.1", "-p", str(port), "-w", "2"]
 
 
-def _quiet(data: Path) -> dict[str, str]:
+def quiet(data: Path) -> dict[str, str]:
     """Return what keeps the peers' programs to themselves."""
     path = f"{HOME / 'bin'}:{os.environ['PATH']}"
     quiet = {"MLFLOW_TRACKING_URI": f"file://{data}/mlruns", "GIT_PYTHON_REFRESH": "quiet"}
     return {"PATH": path, "PYTHONPATH": "", "HOME": str(data), **quiet}
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
+    """Tell whether something listens at `port` of this machine."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 

@@ -169,7 +169,6 @@ def _people(numbers: Iterable[int]) -> None:
 
 
 def _write(made: Sequence[Made]) -> None:
-    now = timezone.now()
     Blob.objects.bulk_create(
         Blob(pk=_hex(f"blob {one.number}"), size=one.size, git_sha1=_hex("", 40)) for one in made
     )
@@ -183,6 +182,12 @@ def _write(made: Sequence[Made]) -> None:
         )
         for one in made
     )
+    _write_revisions(made)
+    _write_releases(made)
+
+
+def _write_revisions(made: Sequence[Made]) -> None:
+    now = timezone.now()
     Revision.objects.bulk_create(
         Revision(
             pk=_hex(f"revision {one.number}", 40),
@@ -208,7 +213,10 @@ def _write(made: Sequence[Made]) -> None:
         )
         for one in made
     )
-    entry = Entry.objects.values_list("pk", flat=True).first()
+
+
+def _write_releases(made: Sequence[Made]) -> None:
+    entry = Entry.objects.earliest("pk").pk
     releases = Release.objects.bulk_create(
         Release(
             model_id=one.number,

@@ -64,8 +64,8 @@ def page(
 ) -> Page:
     """Return a page, newest first. Ids sort by time, so the last id shown is the cursor.
 
-    `model` is "owner/name", of today or as it was when the execution ran; `mine` leaves only those that `user`
-    started. A malformed cursor is the beginning.
+    `model` is "owner/name", of today or as it was when the execution ran; `mine` leaves only those
+    that `user` started. A malformed cursor is the beginning.
     """
     rows = visible(user).order_by("-id")
     if mine:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from django.db.models import Q, QuerySet, Sum
 from django.utils import timezone
 
-from registry.models import Model, Release, ReleaseDay
+from registry.models import Model, ModelTotal, Release, ReleaseDay
 
 DAYS = 30
 
@@ -25,9 +25,10 @@ class Counted:
     recent_downloads: int
 
 
-def of_model(model: Model) -> Counted:
-    """Return the counters of all releases of `model`; one query."""
-    return _sum(ReleaseDay.objects.filter(release__model=model))
+def of_model(model: Model) -> ModelTotal:
+    """Return the counters of all releases of `model`; no query when `find_model` found it."""
+    found: ModelTotal = model.total
+    return found
 
 
 def of_release(release: Release) -> Counted:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.db import connection
 from django.db.models import BooleanField, F, Func, QuerySet, Value
@@ -159,7 +160,8 @@ def best(rows: QuerySet[Model], text: str) -> list[tuple[float, int]]:
         "named": named(rows, text),
         "newest": rows.order_by("-updated_at", "pk"),
     }
-    sql, params = {}, []
+    sql: dict[str, str] = {}
+    params: list[Any] = []
     for kind, part in parts.items():
         sql[kind], given = part.values("pk")[: CANDIDATES[kind]].query.sql_with_params()
         params += given

@@ -66,7 +66,7 @@ def offer_of(model: Model) -> Transfer | None:
 
 def request_of(model: Model, user: Caller) -> AccessRequest | None:
     """Return the request of `user` for the files of `model`, however it stands."""
-    if user is None or not user.is_authenticated:
+    if not isinstance(user, AbstractBaseUser):
         return None
     return AccessRequest.objects.filter(model=model, user_id=user.pk).first()
 

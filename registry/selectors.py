@@ -9,6 +9,7 @@ from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Lower
 
 from assay.dsse import PublicKey
 from assay.manifest import Manifest, is_ignored
@@ -68,7 +69,7 @@ def _text(value: str) -> str:
 
 def find_owner(name: str) -> Owner | None:
     """Return the owner of that name in whatever case, or None."""
-    return Owner.objects.filter(name__iexact=_text(name)).first()
+    return Owner.objects.alias(lower=Lower("name")).filter(lower=_text(name).lower()).first()
 
 
 def find_model(name: str, user: Caller = None, *, follow: bool = False) -> Model:
@@ -82,8 +83,9 @@ def find_model(name: str, user: Caller = None, *, follow: bool = False) -> Model
     if not separator:
         owner, separator, rest = name.partition("--")
     model = (
-        Model.objects.select_related("owner", "head")
-        .filter(owner__name__iexact=_text(owner), name__iexact=_text(rest))
+        Model.objects.select_related("owner", "head", "total")
+        .alias(lower_owner=Lower("owner__name"), lower=Lower("name"))  # which have indexes
+        .filter(lower_owner=_text(owner).lower(), lower=_text(rest).lower())
         .first()
     )
     if model is None and (moved := _formerly(f"{owner}/{rest}")) is not None:

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from registry.storage_s3 import S3Blobs
 
 CHUNK = 2**20
+WRITE_BACK = 16 * 2**20
 _STRAY_S = 24 * 3600
 _HEX = re.compile(r"[0-9a-f]{64}")
 Source = bytes | BinaryIO | Iterable[bytes]
@@ -101,15 +102,20 @@ class TemporaryFile:
         self.file.close()
         self.path.unlink(missing_ok=True)
 
-    def rename(self, target: Path, mode: int | None = None) -> None:
-        """Make the bytes durable, then visible as `target` in the same file system."""
+    def rename(self, target: Path, mode: int | None = None, *, durable: bool = True) -> None:
+        """Make the bytes durable, then visible as `target` in the same file system.
+
+        Without `durable` they are visible to all, and may be lost with the machine.
+        """
         self.file.flush()
-        os.fsync(self.file.fileno())
+        if durable:
+            os.fsync(self.file.fileno())
         if mode is not None:
             os.fchmod(self.file.fileno(), mode)
         make_folder(target.parent)
         self.path.replace(target)
-        sync_folder(target.parent)
+        if durable:
+            sync_folder(target.parent)
 
 
 def blob_path(sha256: str) -> str:
@@ -308,12 +314,15 @@ def write_hashed(chunks: Iterable[bytes], temporary: TemporaryFile, size: int | 
     Raises:
         InvalidInputError: there are more or fewer bytes than `size`.
     """
-    sha256, git, written = hashlib.sha256(), git_state(size or 0), 0
+    sha256, git, written, begun = hashlib.sha256(), git_state(size or 0), 0, 0
     with Hashing(sha256) if size is None else Hashing(sha256, git) as hashing:
         for chunk in chunks:
             hashing.update(chunk)
             temporary.file.write(chunk)
             written += len(chunk)
+            if written - begun >= WRITE_BACK:
+                _write_back(temporary, begun, written - begun)
+                begun = written
             if size is not None and written > size:
                 break
     if size is not None and written != size:
@@ -327,6 +336,12 @@ def write_hashed(chunks: Iterable[bytes], temporary: TemporaryFile, size: int | 
             for chunk in read_chunks(stream):
                 git.update(chunk)
     return StoredBlob(sha256=sha256.hexdigest(), size=written, git_sha1=git.hexdigest())
+
+
+def _write_back(temporary: TemporaryFile, first: int, count: int) -> None:
+    """Let the disk begin with these bytes now, so that less is left for the `fsync` at the end."""
+    temporary.file.flush()
+    os.posix_fadvise(temporary.file.fileno(), first, count, os.POSIX_FADV_DONTNEED)
 
 
 def check_digest(stored: StoredBlob, expected: str | None) -> None:

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from cryptography.hazmat.primitives.asymmetric import ec
 
-from assay.cli.api import Api, part_of
+from assay.cli.api import Api, RefusedError, part_of
 from assay.cli.files import read_folder
 from assay.cli.keyfile import PassphraseOption, load_key
 from assay.cli.output import VERIFIED, Output, exit_codes
@@ -60,6 +61,17 @@ class Plan:
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What the reader asked for; `wait` in seconds."""
+
+    model: str
+    message: str
+    version: str
+    notes: str
+    wait: int
+
+
 def push(
     folder: FolderArgument,
     model: Annotated[str, typer.Argument(help="owner/name.")],
@@ -91,13 +103,9 @@ def push(
     with exit_codes(output):
         if (key is None) != no_release and not dry_run:
             raise MisuseError("name the --key that signs the release, or say --no-release")
-        if create not in ("", "public", "private"):
-            raise MisuseError("--create is public or private")
-        if len(notes) > MAX_NOTES or len(message) > MAX_MESSAGE:
-            raise MisuseError(f"notes have at most {MAX_NOTES} characters, a message {MAX_MESSAGE}")
+        _check(create, notes, message)
         private = None if key is None else load_key(key, passphrase_file)  # before all the work
-        path = model_path(model)
-        manifest = read_folder(folder)
+        path, manifest = model_path(model), read_folder(folder)
         output.line(f"Hashed {len(manifest.resources)} files: {manifest.digest}")
         api = api_for(url, token_file, trusted=trusted, model=model)
         found = api.find(path)
@@ -109,27 +117,69 @@ def push(
             output.json(verdict="planned", manifest=manifest.digest, plan=plan.to_dict())
             raise typer.Exit(VERIFIED)
         if found is None:
-            owner, _, name = model.partition("/")
-            api.post("models", {"owner": owner, "name": name, "visibility": create})
-        sent = _send(api, folder, manifest, plan, wait, output)
-        revision = _commit(api, path, manifest, plan, message, wait)
-        output.line(f"Revision {revision['id']}: inspection {revision['state']}")
-        told: dict[str, Any] = {"revision": revision["id"], "sent": sent, "plan": plan.to_dict()}
-        if private is None:
-            output.line(f"Pushed to {model}; nothing is released", style="bold green")
-            output.json(verdict="pushed", manifest=manifest.digest, **told)
-            return
-        if revision.get("release"):
-            made = api.get(f"{path}/releases/{part_of(str(revision['release']))}")
-            output.line(f"Nothing to do: this is {model} {made['version']}", style="bold green")
-        else:
-            offered = propose(api, model, revision["id"], manifest, output)
-            made = release(api, offered, version or offered.next_version, notes, private)
-            output.line(f"Released {made['model']} {made['version']}", style="bold green")
-        fingerprint = public_key_of(private.public_key()).fingerprint
-        output.json(
-            verdict="released", manifest=manifest.digest, key=fingerprint, release=made, **told
-        )
+            _create(api, model, create)
+        order = Order(model=model, message=message, version=version, notes=notes, wait=wait)
+        _carry_out(api, order, folder, manifest, plan, private, output)
+
+
+def _check(create: str, notes: str, message: str) -> None:
+    if create not in ("", "public", "private"):
+        raise MisuseError("--create is public or private")
+    if len(notes) > MAX_NOTES or len(message) > MAX_MESSAGE:
+        raise MisuseError(f"notes have at most {MAX_NOTES} characters, a message {MAX_MESSAGE}")
+
+
+def _create(api: Api, model: str, visibility: str) -> None:
+    owner, _, name = model.partition("/")
+    try:
+        api.post("models", {"owner": owner, "name": name, "visibility": visibility})
+    except RefusedError as error:
+        # The answer to an earlier attempt may have been lost: then the model is there.
+        if error.status != 409 or api.find(model_path(model)) is None:
+            raise
+
+
+def _carry_out(
+    api: Api,
+    order: Order,
+    folder: Path,
+    manifest: Manifest,
+    plan: Plan,
+    private: ec.EllipticCurvePrivateKey | None,
+    output: Output,
+) -> None:
+    """Steps 2 to 4; without a key the push ends after the inspection."""
+    sent = _send(api, folder, manifest, plan, order.wait, output)
+    revision = _commit(api, manifest, plan, order)
+    output.line(f"Revision {revision['id']}: inspection {revision['state']}")
+    told = {"manifest": manifest.digest, "revision": revision["id"], "plan": plan.to_dict()}
+    if private is None:
+        output.line(f"Pushed to {order.model}; nothing is released", style="bold green")
+        output.json(verdict="pushed", sent=sent, **told)
+        return
+    made = _release(api, order, revision, manifest, private, output)
+    key_id = public_key_of(private.public_key()).fingerprint
+    output.json(verdict="released", sent=sent, key=key_id, release=made, **told)
+
+
+def _release(
+    api: Api,
+    order: Order,
+    revision: dict[str, Any],
+    manifest: Manifest,
+    private: ec.EllipticCurvePrivateKey,
+    output: Output,
+) -> dict[str, Any]:
+    """Release the revision unless it is released."""
+    if revision.get("release"):
+        address = f"{model_path(order.model)}/releases/{part_of(str(revision['release']))}"
+        made: dict[str, Any] = api.get(address)
+        output.line(f"Nothing to do: this is {order.model} {made['version']}", style="bold green")
+        return made
+    offered = propose(api, order.model, revision["id"], manifest, output)
+    made = release(api, offered, order.version or offered.next_version, order.notes, private)
+    output.line(f"Released {made['model']} {made['version']}", style="bold green")
+    return made
 
 
 def _plan(api: Api, path: str, found: Any, manifest: Manifest) -> Plan:
@@ -168,14 +218,12 @@ def _progress(output: Output, name: str, there: int, size: int) -> None:
     output.line(f"  {name}: {there:,} of {size:,} bytes", "dim")
 
 
-def _commit(
-    api: Api, path: str, manifest: Manifest, plan: Plan, message: str, wait: int
-) -> dict[str, Any]:
+def _commit(api: Api, manifest: Manifest, plan: Plan, order: Order) -> dict[str, Any]:
     """Make the revision, unless the newest one is this tree, and return it inspected."""
-    revision = plan.head
+    path, revision = model_path(order.model), plan.head
     if not plan.nothing:
         files = [{"path": item.name, "sha256": item.sha256} for item in manifest.resources]
-        body = {"files": files, "parent": plan.head, "message": message}
+        body = {"files": files, "parent": plan.head, "message": order.message}
         revision = api.post(f"{path}/revisions", body)["id"]
     address = f"{path}/revisions/{part_of(str(revision))}"
-    return wait_inspected(api, address, patience_s=wait)
+    return wait_inspected(api, address, patience_s=order.wait)

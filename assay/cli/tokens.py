@@ -19,7 +19,7 @@ from assay.cli.files import read_file
 from assay.errors import FormatError, MisuseError
 from assay.fetch import check_url
 
-UrlOption = Annotated[str, typer.Option(help="The registry, as https://host.")]
+UrlOption = Annotated[str, typer.Option(help="The registry, as https://models.example.org.")]
 TokenOption = Annotated[
     Path | None, typer.Option(help="File with the API token; else ASSAY_TOKEN.")
 ]

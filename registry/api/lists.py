@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import QueryDict
-from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -22,7 +21,7 @@ from registry.rights import Caller
 MAX_PAGE = 100
 
 
-def answer(request: Request, user: Caller) -> HttpResponseBase:
+def answer(request: Request, user: Caller) -> Response:
     """Return the page that the query asks for; 304 when the caller has just that.
 
     Raises:
@@ -46,7 +45,10 @@ def answer(request: Request, user: Caller) -> HttpResponseBase:
     response["Cache-Control"] = "private, no-cache"
     if page.next:
         response["Link"] = f'<{_following(request, asked, page.next)}>; rel="next"'
-    return get_conditional_response(request, response["ETag"], None, response) or response
+    found = get_conditional_response(request, response["ETag"], None, response)
+    if found is not None and found.status_code == 304:
+        return Response(status=304, headers=dict(found.headers))
+    return response
 
 
 def _limit(value: str) -> int:

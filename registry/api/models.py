@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -18,7 +17,7 @@ from registry.services import models, repos, revisions
 class Models(PublicView):
     """List models, or make one."""
 
-    def get(self, request: Request) -> HttpResponseBase:
+    def get(self, request: Request) -> Response:
         return lists.answer(request, caller(request))
 
     def post(self, request: Request) -> Response:

@@ -8,6 +8,7 @@ changes nothing.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import shutil
 from collections.abc import Iterator
@@ -35,6 +36,7 @@ from registry.storage import StoredBlob, blobs, read_chunks, sweep_strays
 ABANDONED = timedelta(days=7)
 JOIN_LOST = timedelta(minutes=10)
 TRIES = 3
+_LOST = ConflictError("A part was lost on our side: declare the upload again.")
 log = logging.getLogger(__name__)
 
 
@@ -66,11 +68,11 @@ def _joined(upload: Upload) -> bool:
     try:
         stored = _store(upload)
     except (DigestMismatchError, InvalidInputError) as error:
-        _fail(upload, error)
+        _fail(upload, _LOST if _has_lost(upload) else error)
         return True
     except (FileNotFoundError, UnknownFileError):
         # Either the other of two joins has just ended, or a part is gone: the row tells which.
-        _fail(upload, ConflictError("A part was lost on our side: declare the upload again."))
+        _fail(upload, _LOST)
         return True
     try:
         with transaction.atomic():
@@ -91,6 +93,17 @@ def _chunks(upload: Upload) -> Iterator[bytes]:
     for number in range(part_count(upload)):
         with (folder_of(upload) / str(number)).open("rb") as stream:
             yield from read_chunks(stream)
+
+
+def _has_lost(upload: Upload) -> bool:
+    """Tell whether a part is not any more what it was when it came."""
+    if upload.multipart:
+        return False
+    for part in upload.parts.all():
+        with (folder_of(upload) / str(part.number)).open("rb") as stream:
+            if hashlib.file_digest(stream, "sha256").hexdigest() != part.sha256:
+                return True
+    return False
 
 
 def _fail(upload: Upload, error: RegistryError) -> None:

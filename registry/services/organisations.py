@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser, User
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
 from registry.choices import Action, MemberState, OwnerKind, Role
 from registry.errors import (
@@ -203,15 +203,13 @@ def _locked(owner: Owner) -> Iterator[None]:
         row = Owner.objects.select_for_update(no_key=True).filter(pk=owner.pk, deleted_at=None)
         if row.first() is None:
             raise UnknownOwnerError(f"There is no {owner.name} any more.", owner=owner.name)
-        try:
-            yield
-        except IntegrityError:  # an account was closed meanwhile
-            raise ConflictError("The members have changed meanwhile: look again.") from None
+        yield
 
 
 def _member(owner: Owner, name: str) -> Membership:
     row = (
-        owner.memberships.select_related("user")
+        owner.memberships.select_for_update(of=("self",))
+        .select_related("user")
         .filter(user__owner__name__iexact=name.replace("\0", ""))
         .first()
     )

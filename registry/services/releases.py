@@ -82,6 +82,7 @@ def publish(user: AbstractBaseUser, model: Model, request: Request) -> Release:
     with transaction.atomic():
         # The lock gives numbers and `previous` without gaps; NO KEY UPDATE lets uploads go on.
         model = Model.objects.select_for_update(no_key=True, of=("self",)).get(pk=model.pk)
+        need(user, Action.RELEASE, model)  # it may have been deleted, or have gone, meanwhile
         key = publisher_key(model, request.key)
         _refuse_replays(key, request.envelopes)
         revision = _releasable(model, request.revision, user)

@@ -49,15 +49,7 @@ def create(
         NotAllowedError: a token may not make this one.
         TooLargeError: the account has as many tokens as it may.
     """
-    if scope not in TokenScope.values:
-        raise InvalidInputError(
-            f"A scope is one of {', '.join(TokenScope.values)}.", field="scope", value=scope[:80]
-        )
-    name = name.strip()
-    if not name or len(name) > 80 or "\0" in name:
-        raise InvalidInputError("A token's name has 1 to 80 characters.", field="name")
-    if not 1 <= days <= MAX_DAYS:
-        raise InvalidInputError(f"A token lives 1 to {MAX_DAYS} days.", field="days", value=days)
+    name = _check(name, scope, days)
     life = _life(user, days)
     reached = [*_owners(user, owners), *_models(user, models)]
     if len(reached) > MAX_LIMITS:
@@ -81,6 +73,20 @@ def create(
             limits=[str(one) for one in reached],
         )
     return row, str(token)
+
+
+def _check(name: str, scope: str, days: int) -> str:
+    """Return the name without the spaces around it; InvalidInputError says what is wrong."""
+    if scope not in TokenScope.values:
+        raise InvalidInputError(
+            f"A scope is one of {', '.join(TokenScope.values)}.", field="scope", value=scope[:80]
+        )
+    name = name.strip()
+    if not name or len(name) > 80 or "\0" in name:
+        raise InvalidInputError("A token's name has 1 to 80 characters.", field="name")
+    if not 1 <= days <= MAX_DAYS:
+        raise InvalidInputError(f"A token lives 1 to {MAX_DAYS} days.", field="days", value=days)
+    return name
 
 
 def _life(user: AbstractBaseUser, days: int) -> timedelta:

@@ -7,10 +7,13 @@
                joining`)
     put_whole  all at once to the blob storage, hashed while it comes; then the rows
 
-Commit points: a part exists when its row does, a blob when its row does; each row is written after
-its bytes are durable. A crash between the two costs the bytes' transfer, never a wrong row: the
-client sends the part again, or the sweeper runs the join again (both are idempotent). A mismatch of
-the whole ends the upload as `failed` with both digests, and nothing is stored.
+Commit points: a part exists when its row does, a blob when its row does. A blob's row is written
+after its bytes are durable; a part's after they are where every process sees them. A crash between
+the two costs the bytes' transfer, never a wrong row: the client sends the part again, or the
+sweeper runs the join again (both are idempotent). Parts are not synced to the disk, for most are
+joined before they would get there: what is lost with the machine is noticed by the join, which
+reads and hashes every byte. A mismatch of the whole ends the upload as `failed` with both digests,
+and nothing is stored.
 
 A part takes its place while nobody may complete the upload, and only while it is open: what was
 complete is never changed under the eyes of whoever joins it.
@@ -240,7 +243,7 @@ def put_part(
         _check_part(number, size, written, sha256 or digest, digest)
         with transaction.atomic():
             _check_open(_held_state(upload))
-            temporary.rename(folder_of(upload) / str(number))
+            temporary.rename(folder_of(upload) / str(number), durable=False)
             UploadPart.objects.update_or_create(
                 upload=upload, number=number, defaults={"size": size, "sha256": digest}
             )

@@ -14,6 +14,7 @@ register = template.Library()
 
 @register.inclusion_tag("registry/counted.html")
 def counted(of: Model | Release) -> dict[str, Any]:
-    """Show the sums since the first day and of the last days; one query."""
-    found = counters.of_release(of) if isinstance(of, Release) else counters.of_model(of)
-    return {"counts": found, "days": counters.DAYS, "of": type(of).__name__.lower()}
+    """Show the sums since the first day, and for a release (one query) those of the last days."""
+    if isinstance(of, Release):
+        return {"counts": counters.of_release(of), "days": counters.DAYS}
+    return {"counts": counters.of_model(of)}

@@ -62,8 +62,11 @@ def browsing(request: HttpRequest, wanted: Filters) -> dict[str, Any]:
         "first_url": address(kept) if request.GET.get("cursor") else "",
         "next_url": address([*kept, ("cursor", found.next)]) if found.next else "",
         "q": wanted.text,
-        "sort": sort,
-        "sorts": [one for one in SORTS if one[0] != "relevance" or wanted.text],
+        "sort": "" if sort == "relevance" else asked if known else "",
+        "sorts": [
+            ("", "best match, else newest"),
+            *(one for one in SORTS if one[0] != "relevance"),
+        ],
         "kept": list(wanted.pairs()),
         "chips": _chips(wanted, kept, counts),
         "counts": counts,

@@ -118,6 +118,25 @@ def test_a_broken_connection_is_taken_up_in_the_same_run(registry: Registry) -> 
     assert parts(registry).count(f"/api/v1/uploads/{digest}/parts/1") == 2
 
 
+def test_a_model_whose_making_was_answered_too_late_is_there(registry: Registry) -> None:
+    taken = {"error": {"code": "name_taken", "message": "Taken.", "detail": {}}}
+
+    def late(method: str, path: str, _: bytes) -> Any:
+        if (method, path) != ("POST", "/api/v1/models"):
+            return None
+        registry.models[MODEL] = None
+        return 409, taken
+
+    registry.before = late
+    assert push(registry).exit_code == 0
+    registry.models.clear()
+    registry.before = lambda method, path, _: (
+        (409, taken) if (method, path) == ("POST", "/api/v1/models") else None
+    )
+    done = push(registry)
+    assert (done.exit_code, "Taken." in done.stderr) == (1, True)
+
+
 def test_a_killed_push_goes_on_where_it_ended(registry: Registry) -> None:
     seen: list[str] = []
 

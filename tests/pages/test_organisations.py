@@ -35,7 +35,7 @@ def read(client: Client, path: str, status: int = 200) -> str:
     return text
 
 
-def send(client: Client, path: str, status: int = 302, **fields: str) -> str:
+def send(client: Client, path: str, status: int = 302, /, **fields: str) -> str:
     """Post a form; a page that comes back keeps the rules too."""
     response = client.post(path, fields)
     text: str = response.content.decode()

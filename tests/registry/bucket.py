@@ -41,6 +41,7 @@ def call(
     try:
         connection.request(method, f"{parts.path}?{parts.query}", body or None, headers or {})
         answer = connection.getresponse()
-        return answer.status, answer.read(), dict(answer.headers)
+        found = {name.lower(): value for name, value in answer.headers.items()}
+        return answer.status, answer.read(), found
     finally:
         connection.close()

@@ -15,7 +15,7 @@ from registry.services import letters, models, organisations
 from tests.people import Person
 
 
-def make_house(alice: Person, name: str = "acme", **members: Person) -> Owner:
+def make_house(alice: Person, name: str = "acme", /, **members: Person) -> Owner:
     """Make an organisation of `alice`, with a member for each role: `writer=bob`."""
     owner = organisations.create(alice.user, name=name)
     for role, person in members.items():

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from django.contrib.auth.models import AbstractBaseUser
-
 from registry import finding, listing
 from registry.choices import Visibility
 from registry.finding import Filters
 from registry.models import Model
+from registry.rights import Caller
 from tests import builders
 from tests.people import Person
 
@@ -42,7 +41,7 @@ def publish(
 
 def names(
     text: str = "",
-    user: AbstractBaseUser | None = None,
+    user: Caller = None,
     *,
     sort: str = "",
     facets: tuple[tuple[str, str], ...] = (),
@@ -56,7 +55,7 @@ def names(
     return [item.model.name for item in found.items]
 
 
-def count_of(kind: str, value: str, user: AbstractBaseUser | None = None, text: str = "") -> int:
+def count_of(kind: str, value: str, user: Caller = None, text: str = "") -> int:
     """Return the number beside a value of a facet; 0 when it is not shown."""
     counts = finding.count(listing.matches(user, Filters(text=text)))
     return sum(one.count for one in counts.facets[kind] if one.value == value)

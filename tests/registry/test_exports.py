@@ -281,6 +281,12 @@ def test_a_citation_names_the_very_bytes(alice: Person, settings: Settings) -> N
     assert bibtex.count("{") == bibtex.count("}")
 
 
+def test_a_citation_of_an_unlicensed_model_names_no_licence(alice: Person) -> None:
+    publish(alice, "# Double\n")
+    cff = yaml.safe_load(body("CITATION.cff"))
+    assert not {"license", "license-url"} & cff.keys()
+
+
 def test_a_name_with_an_underscore_is_set_by_latex(alice: Person) -> None:
     model = builders.make_model(alice, "my_model")
     builders.publish_release(alice, builders.make_revision(alice, model))

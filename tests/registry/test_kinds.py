@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import pickle
 import struct
+import zipfile
 
 import pytest
 
 from registry.errors import RefusedFileError
 from registry.kinds import Kind, kind_of
+from registry.kinds_whole import check
 from tests.builders import ONNX
 
 PE = b"MZ" + bytes(58) + struct.pack("<I", 64) + b"PE\0\0"
@@ -107,3 +110,83 @@ def test_the_first_bytes_may_end_inside_a_character() -> None:
     head = ("a" + "é" * 4096).encode()[:4096]
     assert kind_of("a.txt", head, 9000) == Kind.TEXT
     assert kind_of("a.txt", head, 4096) == Kind.DATA
+
+
+# ------------------------------------------------------------------ beyond the first bytes
+
+
+def safetensors(header: object, data: bytes = b"") -> bytes:
+    head = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<Q", len(head)) + head + data
+
+
+def tensor(first: int, last: int, shape: object = None, dtype: str = "U8") -> dict[str, object]:
+    shape = [last - first] if shape is None else shape
+    return {"dtype": dtype, "shape": shape, "data_offsets": [first, last]}
+
+
+def whole(path: str, data: bytes) -> Kind:
+    return check(path, io.BytesIO(data), len(data))
+
+
+def zipped(comment: bytes = b"") -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("archive/data.pkl", pickle.dumps(struct.Struct))
+        archive.comment = comment
+    return packed.getvalue()
+
+
+@pytest.mark.parametrize("comment", [b"", b"c" * 5000, b"PK\x05\x06"])
+@pytest.mark.parametrize("path", ["model.onnx", "weights.bin", "notes.txt"])
+def test_an_archive_behind_something_else_is_refused(path: str, comment: bytes) -> None:
+    front = ONNX if path == "model.onnx" else b"innocent text\n" * 400
+    with pytest.raises(RefusedFileError, match="zip archive behind"):
+        whole(path, front + zipped(comment))
+
+
+def test_words_that_only_look_like_the_end_of_an_archive_are_taken() -> None:
+    for data in (b"PK\x05\x06 is how zip files end" * 3, b"\x01\xff" * 9 + b"PK\x05\x06"):
+        assert whole("notes.bin", data) in (Kind.TEXT, Kind.DATA)
+
+
+@pytest.mark.parametrize("suffix", ["pkl", "PT", "pth", "keras", "h5", "ckpt", "joblib"])
+def test_what_a_loader_would_run_is_refused_however_it_is_packed(suffix: str) -> None:
+    with pytest.raises(RefusedFileError, match="runs code") as caught:
+        whole(f"model.{suffix}", b"\x78\x9c" + bytes(range(256)))
+    assert "ONNX" in caught.value.detail["remedy"]
+    assert whole(f"readme.{suffix}", b"only text\n") == Kind.TEXT
+
+
+def test_a_safetensors_file_that_its_tensors_cover_is_taken() -> None:
+    header = {"a": tensor(0, 4, [2], "F16"), "b": tensor(4, 6), "__metadata__": {"format": "pt"}}
+    assert whole("model.safetensors", safetensors(header, bytes(6))) == Kind.SAFETENSORS
+    assert whole("empty.safetensors", safetensors({})) == Kind.SAFETENSORS
+    padded = safetensors(json.dumps({"a": tensor(0, 1)}).encode() + b"   ", bytes(1))
+    assert whole("padded.safetensors", padded) == Kind.SAFETENSORS
+
+
+@pytest.mark.parametrize(
+    ("header", "size", "words"),
+    [
+        ({"a": tensor(0, 4)}, 9, "does not end"),
+        ({"a": tensor(0, 4)}, 3, "does not end"),
+        ({"a": tensor(1, 4)}, 4, "no tensor has"),
+        ({"a": tensor(0, 4), "b": tensor(2, 6)}, 6, "two have"),
+        ({"a": tensor(0, 4, [3])}, 4, "than its shape"),
+        ({"a": tensor(0, 4, [2**39, 2**39])}, 4, "no bytes"),
+        ({"a": tensor(0, 4, [-4])}, 4, "no datatype or shape"),
+        ({"a": tensor(0, 4, [True])}, 4, "no datatype or shape"),
+        ({"a": tensor(0, 4, dtype="PICKLE")}, 4, "no datatype or shape"),
+        ({"a": tensor(4, 0, [])}, 4, "no bytes"),
+        ({"a": {"dtype": "U8"}}, 4, "says nothing"),
+        (b'{"a": 1, "a": 2}', 0, "no JSON"),
+        (b"{not json}", 0, "no JSON"),
+        (b'{"a":' + b" " * 2**23 + b"1}", 0, "more than"),
+    ],
+)
+def test_a_safetensors_file_with_room_for_more_is_refused(
+    header: object, size: int, words: str
+) -> None:
+    with pytest.raises(RefusedFileError, match=words):
+        whole("model.safetensors", safetensors(header, bytes(size)))

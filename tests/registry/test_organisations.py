@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from django.contrib.auth.models import User
 from django.core import mail
+from rest_framework.test import APIClient
 
 from registry.choices import MemberState, Role
 from registry.errors import (
@@ -245,13 +247,13 @@ def test_a_closed_account_keeps_its_name_and_what_was_released(alice: Person, bo
         create_person(_renamed(bob, "Alice"))
 
 
-def _client(token: str) -> calls.APIClient:
-    client = calls.APIClient()
+def _client(token: str) -> APIClient:
+    client = APIClient()
     client.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
     return client
 
 
-def _renamed(person: Person, name: str) -> object:
+def _renamed(person: Person, name: str) -> User:
     person.user.username = name
     return person.user
 
@@ -282,7 +284,7 @@ def test_all_of_it_over_rest(alice: Person, bob: Person, mallory: Person) -> Non
     body = {"name": "bob", "role": "reader"}
     assert api.post(f"{API}/owners/acme/members", body, format="json").status_code == 201
     assert bobs.get(f"{API}/invitations").json()["items"][0]["owner"] == "acme"
-    seen = calls.APIClient().get(f"{API}/owners/acme/members").json()["items"]
+    seen = APIClient().get(f"{API}/owners/acme/members").json()["items"]
     assert [row["name"] for row in seen] == ["alice"]
     seen = api.get(f"{API}/owners/acme/members").json()["items"]
     assert [(row["name"], row["state"]) for row in seen] == [

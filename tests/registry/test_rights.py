@@ -7,9 +7,14 @@ from django.contrib.auth.models import AnonymousUser
 
 from registry import selectors
 from registry.choices import Action, Role, TokenScope, Visibility
-from registry.errors import GatedError, NotAllowedError, UnknownModelError
+from registry.errors import (
+    GatedError,
+    NotAllowedError,
+    UnknownModelError,
+    UnknownRevisionError,
+)
 from registry.models import ApiToken, Model, TokenLimit
-from registry.rights import ROLES, can, carry, fetchable, need, owned, readable
+from registry.rights import ROLES, can, carry, fetchable, need, owned, readable, sees_drafts
 from registry.services import gates, models, organisations
 from tests import builders
 from tests.people import Person
@@ -185,3 +190,28 @@ def test_content_of_an_organisation_is_usable_by_its_members_only(
     carol_reads = make_house(alice, "other")
     join(alice, carol_reads, mallory)
     assert selectors.usable(mallory.user, [digest]) == set()
+
+
+def test_a_reading_token_of_a_writer_knows_of_drafts(
+    alice: Person, bob: Person, mallory: Person
+) -> None:
+    acme = make_house(alice, writer=bob, reader=mallory)
+    model = house_model(alice, acme)
+    draft = builders.make_revision(alice, model, report=None)
+    _with(bob, TokenScope.READ)
+    assert selectors.find_revision(model, draft.pk, bob.user) == draft
+    for stranger in (mallory.user, None):
+        with pytest.raises(UnknownRevisionError):
+            selectors.find_revision(model, draft.pk, stranger)
+    _with(bob, TokenScope.READ, bob.owner)
+    with pytest.raises(UnknownRevisionError):
+        selectors.find_revision(model, draft.pk, bob.user)
+    organisations.delete(alice.user, acme)
+    model.refresh_from_db()
+    assert not sees_drafts(alice.user, model)
+
+
+def test_a_condition_for_nobody_finds_nothing(alice: Person) -> None:
+    builders.make_model(alice)
+    assert not Model.objects.filter(owned(None, Action.READ)).exists()
+    assert not can(None, Action.WRITE, alice.owner)

@@ -15,7 +15,7 @@ from registry import finding, listing
 from registry.choices import Visibility
 from registry.finding import Filters
 from registry.models import Model, Owner, SearchDocument
-from registry.services import releases, search
+from registry.services import releases, revisions, search
 from tests import builders
 from tests.flush import triggers_off
 from tests.people import Person
@@ -176,7 +176,7 @@ def test_what_was_not_inspected_is_not_found_by_its_card(alice: Person) -> None:
     revision = builders.make_revision(alice, model, files, report=None)
     assert (names("confidential"), names("waiting")) == ([], ["waiting"])
     assert names("waiting", released=True) == []
-    builders.revisions.record_inspection(revision.pk, {**builders.REPORT, "verdict": "failed"})
+    revisions.record_inspection(revision.pk, {**builders.REPORT, "verdict": "failed"})
     assert names("confidential", alice.user) == []
 
 
