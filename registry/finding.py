@@ -118,14 +118,18 @@ def named(rows: QuerySet[Model], text: str) -> QuerySet[Model]:
     return rows.filter(_matches("names", query(text, 1)))
 
 
+def worded(rows: QuerySet[Model], text: str) -> QuerySet[Model]:
+    """Return those of `rows` that the words find; a last word of a letter or two begins a name."""
+    last = text.split()[-1]
+    if len(last) < _BROAD and last.isascii():
+        return named(rows, text)
+    return rows.filter(_matches("document", query(text)))
+
+
 def matching(rows: QuerySet[Model], wanted: Filters) -> QuerySet[Model]:
     """Return those of `rows` (models that the caller may know of) for which `wanted` holds."""
     if wanted.text:
-        last = wanted.text.split()[-1]
-        if len(last) < _BROAD and last.isascii():  # somebody begins to type a name
-            rows = named(rows, wanted.text)
-        else:
-            rows = rows.filter(_matches("document", query(wanted.text)))
+        rows = worded(rows, wanted.text)
     if wanted.owner:
         owners = Owner.objects.alias(lower=Lower("name")).filter(lower=wanted.owner.lower())
         rows = rows.filter(owner_id__in=owners.values("pk"))
@@ -148,7 +152,7 @@ FROM candidate JOIN registry_searchdocument AS d ON d.model_id = candidate.id
 
 
 def best(rows: QuerySet[Model], text: str) -> list[tuple[float, int]]:
-    """Return (points, id) of the models that answer `text` best, best first; one query.
+    """Return (points, id) of those of `rows` that answer `text` best, best first; one query.
 
     Only so many are looked at as `CANDIDATES` says: those of just this name, those with names that
     match, and the newest of all. An exact name comes first, then names, then the weighed words.
@@ -158,7 +162,7 @@ def best(rows: QuerySet[Model], text: str) -> list[tuple[float, int]]:
     parts = {
         "exact": rows.filter(_matches("names", whole)),
         "named": named(rows, text),
-        "newest": rows.order_by("-updated_at", "pk"),
+        "newest": worded(rows, text).order_by("-search__updated_at", "pk"),
     }
     sql: dict[str, str] = {}
     params: list[Any] = []

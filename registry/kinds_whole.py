@@ -17,7 +17,7 @@ from registry.errors import RefusedFileError
 from registry.kinds import EXPORT, HEAD, Kind, kind_of, refused
 
 MAX_SAFETENSORS_HEADER = 4 * 2**20
-_ZIP_END = b"PK\x05\x06"
+_ZIP_END, _ZIP_64, _ZIP_ENTRY = b"PK\x05\x06", b"PK\x06\x07", b"PK\x01\x02"
 _ZIP_TAIL = 22 + 2**16  # the end record with the longest comment
 _SIZES = {
     **dict.fromkeys(("BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0"), 8),
@@ -47,18 +47,24 @@ def check(path: str, stream: BinaryIO, size: int) -> Kind:
 
 
 def _ends_as_zip(stream: BinaryIO, size: int) -> bool:
-    """Tell whether the file ends with the end record of a zip archive, comment included."""
-    stream.seek(max(0, size - _ZIP_TAIL))
+    """Tell whether a zip archive that holds something ends where the file does, comment included.
+
+    What its end record says must lead to a directory, so that no chance bytes do.
+    """
+    start = max(0, size - _ZIP_TAIL)
+    stream.seek(start)
     tail = stream.read(_ZIP_TAIL)
     at = tail.rfind(_ZIP_END)
     while at >= 0:
         if at + 22 <= len(tail):
-            entries, directory = struct.unpack_from("<H", tail, at + 10)[0], tail[at + 12 : at + 20]
-            length, offset = struct.unpack("<II", directory)
+            entries, length = struct.unpack_from("<HI", tail, at + 10)
             (comment,) = struct.unpack_from("<H", tail, at + 20)
-            fits = length + at <= size and (entries or length == 0) and offset <= size
-            if at + 22 + comment == len(tail) and fits:
-                return True
+            if at + 22 + comment == len(tail) and entries:
+                if tail[max(0, at - 20) : at].startswith(_ZIP_64):
+                    return True
+                stream.seek(max(0, start + at - length))
+                if stream.read(4) == _ZIP_ENTRY:
+                    return True
         at = tail.rfind(_ZIP_END, 0, at)
     return False
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -70,7 +70,7 @@ def _instant(text: str) -> datetime:
 
 
 _ORDERS = {
-    "new": _Order(field="updated_at", write=_micros, read=_instant),
+    "new": _Order(field="search__updated_at", write=_micros, read=_instant),
     "verified": _Order(field="total__executions", write=str, read=int),
     "name": _Order(field="search__full_name", write=str, read=str, down=False),
 }
@@ -106,9 +106,9 @@ def listing(
     Raises:
         InvalidInputError: a cursor that this function did not make for this order.
     """
-    rows = matches(user, wanted)
     if sort == "relevance":
-        return _best(rows, wanted.text, cursor, limit)
+        return _best(matches(user, replace(wanted, text="")), wanted.text, cursor, limit)
+    rows = matches(user, wanted)
     order = _ORDERS[sort]
     if sort == "verified":  # every model has counters: said, so that their index gives the order
         rows = rows.filter(total__isnull=False)

@@ -70,7 +70,12 @@ def inspect(revision_id: str) -> bool:
     listed = {file.path: file.blob for file in files(revision)}
     main = revision.graph_path
     first = _inspect_graph(main, listed)
-    report = {**asdict(first), "graphs": {main: first.verdict}, "external": []}
+    report = {
+        **asdict(first),
+        "findings": [asdict(finding) for finding in first.findings],
+        "graphs": {main: first.verdict},
+        "external": [],
+    }
     begun = time.monotonic()
     for graph in graphs_of(listed)[:MAX_GRAPHS]:
         late = time.monotonic() - begun > OTHERS_S

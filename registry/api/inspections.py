@@ -12,9 +12,10 @@ from rest_framework.response import Response
 from assay.statements import timestamp
 from registry import selectors
 from registry.api.base import PublicView, account, caller, find_model, read
+from registry.errors import UnknownAppealError
 from registry.inspection_rules import LIMITS, RULES
 from registry.models import Appeal, Revision
-from registry.rights import may_write, need_write
+from registry.rights import sees_drafts
 from registry.services import appeals
 
 
@@ -55,8 +56,8 @@ class Inspection(PublicView):
     def get(self, request: Request, owner: str, name: str, revision: str) -> Response:
         found = _revision(request, owner, name, revision)
         report = found.report
-        writer = may_write(caller(request), found.model)
-        newest = found.appeals.order_by("-created_at", "-pk").first() if writer else None
+        drafts = sees_drafts(caller(request), found.model)
+        newest = found.appeals.order_by("-created_at", "-pk").first() if drafts else None
         return Response(
             {
                 "revision": found.pk,
@@ -81,7 +82,8 @@ class AppealView(PublicView):
 
     def get(self, request: Request, owner: str, name: str, revision: str) -> Response:
         found = _revision(request, owner, name, revision)
-        need_write(caller(request), found.model)
+        if not sees_drafts(caller(request), found.model):
+            raise UnknownAppealError("Nobody has appealed.", revision=found.pk)
         return Response(appeal(appeals.newest(found)))
 
     def post(self, request: Request, owner: str, name: str, revision: str) -> Response:

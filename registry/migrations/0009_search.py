@@ -123,10 +123,10 @@ DECLARE
 BEGIN
     -- Two that change one model at once: the second waits here, and then sees what the first did.
     INSERT INTO registry_searchdocument
-        (model_id, full_name, size, facets, operators, names, document)
-        VALUES (target, '', 0, '{}', '{}', '', '') ON CONFLICT DO NOTHING;
+        (model_id, full_name, updated_at, size, facets, operators, names, document)
+        VALUES (target, '', now(), 0, '{}', '{}', '', '') ON CONFLICT DO NOTHING;
     PERFORM 1 FROM registry_searchdocument WHERE model_id = target FOR UPDATE;
-    SELECT o.name AS owner, m.name, m.head_id, m.deleted_at INTO named
+    SELECT o.name AS owner, m.name, m.head_id, m.deleted_at, m.updated_at INTO named
         FROM registry_model AS m JOIN registry_owner AS o ON o.id = m.owner_id WHERE m.id = target;
     IF NOT FOUND OR named.deleted_at IS NOT NULL THEN
         DELETE FROM registry_searchdocument WHERE model_id = target;
@@ -190,10 +190,16 @@ BEGIN
         END;
     END IF;
     UPDATE registry_searchdocument AS d SET
-        revision_id = shown.id, release_id = made.id,
+        revision_id = shown.id, release_id = made.id, updated_at = named.updated_at,
         full_name = lower(named.owner || '/' || named.name), size = bytes, facets = made_of.facets,
         operators = made_of.operators, names = made_of.names, document = made_of.document
         FROM (SELECT facets, operators, names, document) AS made_of WHERE d.model_id = target;
+END $$;
+
+CREATE FUNCTION registry_search_touch() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE registry_searchdocument SET updated_at = NEW.updated_at WHERE model_id = NEW.id;
+    RETURN NULL;
 END $$;
 
 CREATE FUNCTION registry_search_keep() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -212,6 +218,11 @@ CREATE TRIGGER search_moved AFTER UPDATE ON registry_model FOR EACH ROW
     WHEN ((OLD.head_id, OLD.name, OLD.owner_id, OLD.deleted_at)
         IS DISTINCT FROM (NEW.head_id, NEW.name, NEW.owner_id, NEW.deleted_at))
     EXECUTE FUNCTION registry_search_keep();
+CREATE TRIGGER search_touched AFTER UPDATE ON registry_model FOR EACH ROW
+    WHEN ((OLD.head_id, OLD.name, OLD.owner_id, OLD.deleted_at)
+        IS NOT DISTINCT FROM (NEW.head_id, NEW.name, NEW.owner_id, NEW.deleted_at)
+        AND OLD.updated_at <> NEW.updated_at)
+    EXECUTE FUNCTION registry_search_touch();
 CREATE TRIGGER search_released AFTER INSERT ON registry_release FOR EACH ROW
     EXECUTE FUNCTION registry_search_keep();
 CREATE TRIGGER search_withdrawn AFTER UPDATE ON registry_release FOR EACH ROW
@@ -228,11 +239,13 @@ FILL = "SELECT registry_search_refresh(id) FROM registry_model ORDER BY id"
 DOWN = """
 DROP TRIGGER search_born ON registry_model;
 DROP TRIGGER search_moved ON registry_model;
+DROP TRIGGER search_touched ON registry_model;
 DROP TRIGGER search_released ON registry_release;
 DROP TRIGGER search_withdrawn ON registry_release;
 DROP TRIGGER search_inspected ON registry_revision;
 DROP TRIGGER search_renamed ON registry_owner;
 DROP FUNCTION registry_search_keep();
+DROP FUNCTION registry_search_touch();
 DROP FUNCTION registry_search_refresh(bigint);
 DROP FUNCTION registry_search_revision(text);
 DROP FUNCTION registry_search_size(bigint);
@@ -243,8 +256,11 @@ DROP FUNCTION registry_search_query(text, integer);
 DROP FUNCTION registry_search_name(text);
 DROP FUNCTION registry_search_fold(text);
 """# Documents of usual cards stay in their rows: a filter that had to fetch and unpack each one from
-# beside the table would cost ten times what PostgreSQL reckons, and spoil its plans.
-INLINE = "ALTER TABLE registry_searchdocument SET (toast_tuple_target = 8160)"
+# beside the table would cost ten times what PostgreSQL reckons, and spoil its plans. A page needs few
+# rows: to start workers for them takes longer than to read them.
+INLINE = """
+ALTER TABLE registry_searchdocument SET (toast_tuple_target = 8160, parallel_workers = 0)
+"""
 
 
 def _counters() -> list[tuple[str, models.Field]]:
@@ -266,6 +282,7 @@ class Migration(migrations.Migration):
                     related_name="search", serialize=False, to="registry.model")),
                 ("full_name", models.CharField(
                     help_text="owner/name in lower case", max_length=200)),
+                ("updated_at", models.DateTimeField()),
                 ("size", models.BigIntegerField(default=0)),
                 ("facets", django.contrib.postgres.fields.ArrayField(
                     base_field=models.TextField(), default=list, size=None)),
@@ -284,6 +301,7 @@ class Migration(migrations.Migration):
                 django.contrib.postgres.indexes.GinIndex(
                     fields=["names", "document", "facets", "operators"], name="search_words"),
                 models.Index(fields=["full_name"], name="search_name"),
+                models.Index(fields=["-updated_at", "model"], name="search_newest"),
             ]},
         ),
         migrations.CreateModel(

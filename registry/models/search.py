@@ -38,6 +38,7 @@ class SearchDocument(models.Model):
         Release, null=True, db_index=False, on_delete=models.CASCADE, related_name="+"
     )
     full_name = models.CharField(max_length=200, help_text="owner/name in lower case")
+    updated_at = models.DateTimeField(help_text="the model's own")
     size = models.BigIntegerField(default=0)
     facets = ArrayField(models.TextField(), default=list)
     operators = ArrayField(models.TextField(), default=list)
@@ -48,6 +49,7 @@ class SearchDocument(models.Model):
         indexes = (
             GinIndex(fields=("names", "document", "facets", "operators"), name="search_words"),
             models.Index(fields=("full_name",), name="search_name"),
+            models.Index(fields=("-updated_at", "model"), name="search_newest"),
         )
 
     def __str__(self) -> str:

@@ -84,7 +84,9 @@ def usages_of(owners: Sequence[Owner]) -> list[tuple[Owner, Usage, Limits]]:
     rows = {row.owner_id: row for row in Quota.objects.filter(owner__in=owners)}
     stored = _by_owner(Charge.objects.filter(owner__in=owners), Sum("blob__size"))
     open_ = Upload.objects.filter(owner__in=owners, state__in=UNFINISHED)
-    coming, uploads = _by_owner(open_, Sum("size")), _by_owner(open_, Count("pk"))
+    begun = open_.order_by().values("owner_id").annotate(coming=Sum("size"), count=Count("pk"))
+    coming = {row["owner_id"]: row["coming"] for row in begun}
+    uploads = {row["owner_id"]: row["count"] for row in begun}
     models = _by_owner(Model.objects.filter(owner__in=owners, deleted_at=None), Count("pk"))
     return [
         (

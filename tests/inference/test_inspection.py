@@ -175,3 +175,33 @@ def test_a_name_with_a_nul_fails_and_holds_up_nobody(
     for revision, state in ((hostile, RevisionState.FAILED), (later, RevisionState.PASSED)):
         revision.refresh_from_db()
         assert revision.state == state
+
+
+def upload_both(person: Person, name: str, other: bytes) -> Revision:
+    model = models.create(person.user, name=name)
+    listed = {"README.md": CARD, GRAPH: add(), "other.onnx": other}
+    files = [(path, contents.store(person.user, data).sha256) for path, data in listed.items()]
+    return revisions.commit(person.user, model, files=sorted(files), parent=None)
+
+
+def test_every_graph_of_a_revision_is_looked_into(site: Site, alice: Person) -> None:
+    good = upload_both(alice, "good", identities(x="FP32"))
+    bad = upload_both(alice, "bad", b"\x08\x0anot ONNX")
+    assert tasks.inspect_pending() == 2
+    for revision in (good, bad):
+        revision.refresh_from_db()
+    assert (good.state, bad.state) == (RevisionState.PASSED, RevisionState.FAILED)
+    assert good.report["graphs"] == {GRAPH: "passed", "other.onnx": "passed"}
+    assert bad.report["graphs"] == {GRAPH: "passed", "other.onnx": "failed"}
+    assert bad.report["findings"][0]["place"].startswith("other.onnx: ")
+
+
+def test_a_graph_for_which_no_time_is_left_is_flagged(
+    site: Site, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inspection, "OTHERS_S", -1)
+    revision = upload_both(alice, "late", identities(x="FP32"))
+    assert tasks.inspect_pending() == 1
+    revision.refresh_from_db()
+    assert revision.state == RevisionState.FLAGGED
+    assert [item["code"] for item in revision.report["findings"]] == ["other_graph"]

@@ -54,6 +54,7 @@ ANYONE = (
     "/executions/",
     "/verify/",
     "/docs/",
+    "/docs/inspection/",
     "/status/",
     "/accounts/password/reset/",
 )

@@ -39,9 +39,7 @@ def revision_of(person: Person, report: dict[str, Any] | None = FAILED, **files:
 
 def commit(person: Person, revision: Revision, files: dict[str, bytes]) -> Revision:
     listed = [(path, contents.store(person.user, data).sha256) for path, data in files.items()]
-    return revisions.commit(
-        person.user, revision.model, files=sorted(listed), parent=revision.model.head_id
-    )
+    return revisions.commit(person.user, revision.model, files=sorted(listed), parent=revision.pk)
 
 
 # ------------------------------------------------------------------ which graph
@@ -172,7 +170,7 @@ def test_what_failed_is_its_owners_business(alice: Person, mallory: Person) -> N
     assert calls.error(asked) == (404, "unknown_revision")
 
 
-def test_the_page_of_the_rules_has_each(client: Client) -> None:
+def test_the_page_of_the_rules_has_each(db: None, client: Client) -> None:
     page = client.get("/docs/inspection/").content.decode()
     assert [code for code in RULES if f'id="{code}"' not in page] == []
 

@@ -146,8 +146,19 @@ def test_an_archive_behind_something_else_is_refused(path: str, comment: bytes) 
 
 
 def test_words_that_only_look_like_the_end_of_an_archive_are_taken() -> None:
-    for data in (b"PK\x05\x06 is how zip files end" * 3, b"\x01\xff" * 9 + b"PK\x05\x06"):
+    end = b"PK\x05\x06" + bytes(4) + b"\x01\x00\x01\x00" + bytes(10)
+    for data in (
+        b"how PK\x05\x06 ends zip files" * 3,
+        b"\x01\xff" * 9 + b"PK\x05\x06",
+        b"x" * 50 + end,
+    ):
         assert whole("notes.bin", data) in (Kind.TEXT, Kind.DATA)
+
+
+def test_a_large_archive_behind_something_else_is_refused() -> None:
+    end = b"PK\x05\x06" + bytes(4) + b"\xff" * 12 + bytes(2)
+    with pytest.raises(RefusedFileError, match="zip archive behind"):
+        whole("weights.bin", b"\x01\xff" * 50 + b"PK\x06\x07" + bytes(16) + end)
 
 
 @pytest.mark.parametrize("suffix", ["pkl", "PT", "pth", "keras", "h5", "ckpt", "joblib"])

@@ -149,7 +149,7 @@ def test_a_member_sees_both_accounts_on_the_page(
 ) -> None:
     house(alice)
     client.force_login(alice.user)
-    with django_assert_max_num_queries(10):
+    with django_assert_max_num_queries(8):
         page = client.get("/me/uploads/").content.decode()
     assert "Usage of alice" in page
     assert "Usage of house" in page

@@ -19,6 +19,7 @@ from tests.interop.hf.server import Server
 
 NEWEST = "2.4.0"
 VERSIONS = (NEWEST, "1.19.0", "0.36.2")
+OLDEST = VERSIONS[-1]
 MB = 2**20
 # P: the newest client as it is (Xet); L: the same by LFS; O: the older ones.
 MODES = [(NEWEST, True), (NEWEST, False), *((version, True) for version in VERSIONS[1:])]

@@ -126,7 +126,7 @@ def wait_for(server: Server, words: str, since: int, patience_s: float = 60) -> 
 def test_a_killed_client_goes_on_the_second_time(make: Make, xet: bool, server: Server) -> None:
     client = make(xet=xet)
     repo = f"alice/killed-{mode(NEWEST, xet)}"
-    put = (repo, "w.bin", str(90 * MB), "21" if xet else "22")
+    put = (repo, "w.bin", str(90 * MB), "21") if xet else (repo, "w.bin", str(30 * MB), "22")
     before = len(server.requests)
     first = begun(client, *put)
     wait_for(server, "/xorbs/" if xet else "PUT /hf/lfs/part", before)
