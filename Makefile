@@ -46,6 +46,7 @@ wheel-test: $(VENV)/.dev
 pins:
 	uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links requirements/server.in -o requirements/server.txt
 	uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links -c requirements/server.txt requirements/dev.in -o requirements/dev.txt
+	uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links requirements/bench.in -o requirements/bench.txt
 
 $(VENV)/bin/python:
 	@command -v $(PYTHON) >/dev/null || { echo "Assay needs Python 3.11: set PYTHON to it"; exit 2; }

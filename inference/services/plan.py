@@ -24,6 +24,7 @@ from inference.errors import (
     NotRunnableError,
 )
 from inference.models import Execution
+from inference.recent import Recent
 from inference.services import expiry
 from inference.services.hooks import find_hook
 from inference.services.request import Declared, Given, check_inputs, check_outputs, declared
@@ -118,6 +119,15 @@ def find_target(name: str, version: str | None, user: Caller) -> Target:
         version=runnable.version,
         signature=signature_of(revision),
     )
+
+
+def recent_target(name: str, version: str | None, user: Caller) -> Target:
+    """Return what `find_target` gives, as it was a moment ago (see `inference.recent`)."""
+    who = user.pk if user is not None and user.is_authenticated else None
+    return _targets.get((name, version, who), lambda: find_target(name, version, user))
+
+
+_targets: Recent[Target] = Recent()
 
 
 def signature_of(revision: Revision) -> Signature:
