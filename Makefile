@@ -39,7 +39,7 @@ docs: $(VENV)/.dev
 	@$(BIN)/python -m sphinx -W -q -b html docs docs/_build/html
 	@echo docs/_build/html/index.html
 
-wheel-test: $(VENV)/.dev
+wheel-test: $(VENV)/.dev static/vendor/.stamp
 	@$(BIN)/python -m tests.wheel_alone
 
 # Locks hold hashes and no host: pip and npm fetch from wherever this machine is set up to.
