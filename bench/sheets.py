@@ -7,15 +7,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-else:
-    DataclassInstance = object
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,10 +38,9 @@ class Sheet:
         return f"**{self.title}**\n\n{table}\n"
 
 
-class Report(DataclassInstance, ABC):
+@dataclass(slots=True)
+class Report(ABC):
     """What one run measured: a dataclass that tells its tables."""
-
-    __slots__ = ()
 
     @abstractmethod
     def sheets(self) -> Iterator[Sheet]:
