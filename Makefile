@@ -39,13 +39,14 @@ docs: $(VENV)/.dev
 	@$(BIN)/python -m sphinx -W -q -b html docs docs/_build/html
 	@echo docs/_build/html/index.html
 
-wheel-test: $(VENV)/.dev
+wheel-test: $(VENV)/.dev static/vendor/.stamp
 	@$(BIN)/python -m tests.wheel_alone
 
 # Locks hold hashes and no host: pip and npm fetch from wherever this machine is set up to.
 pins:
 	uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links requirements/server.in -o requirements/server.txt
 	uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links -c requirements/server.txt requirements/dev.in -o requirements/dev.txt
+	uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links requirements/bench.in -o requirements/bench.txt
 
 $(VENV)/bin/python:
 	@command -v $(PYTHON) >/dev/null || { echo "Assay needs Python 3.11: set PYTHON to it"; exit 2; }

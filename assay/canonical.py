@@ -46,6 +46,13 @@ def canonical_json(value: Any) -> bytes:
         raise FormatError(f"no canonical JSON form: {error}") from error
 
 
+def _plain_keys(item: dict[Any, Any]) -> bool:
+    try:
+        return "".join(item).isascii()
+    except TypeError:  # a key that is no string
+        return False
+
+
 def _is_plain(value: Any) -> bool:
     """Tell whether the two encoders agree on `value`: no float, and keys that sort alike.
 
@@ -58,7 +65,7 @@ def _is_plain(value: Any) -> bool:
         if kind is str or kind is bool or item is None:
             continue
         if kind is dict:
-            if not all(type(key) is str and key.isascii() for key in item):
+            if not _plain_keys(item):
                 return False
             left += item.values()
         elif kind is list or kind is tuple:

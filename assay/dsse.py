@@ -56,6 +56,9 @@ def pae(payload: bytes, payload_type: str = PAYLOAD_TYPE) -> bytes:
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 
 
+_ANOTHER_KIND = "claims are signed by ECDSA P-256 keys; this is a key of another kind"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
     """One payload and its one signature (strict DER); `keyid` is what the sender wrote there."""
@@ -163,7 +166,7 @@ def public_key_of(key: object) -> PublicKey:
         MisuseError: not a P-256 public key.
     """
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise MisuseError("claims are signed by ECDSA P-256 keys; this is a key of another kind")
+        raise MisuseError(_ANOTHER_KIND)
     return PublicKey(
         spki=key.public_bytes(
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
@@ -210,7 +213,8 @@ def sign(payload: bytes, key: ec.EllipticCurvePrivateKey) -> Envelope:
     Raises:
         MisuseError: the key is not P-256.
     """
-    public_key_of(key.public_key())
+    if not isinstance(key.curve, ec.SECP256R1):
+        raise MisuseError(_ANOTHER_KIND)
     algorithm = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
     return Envelope(payload=payload, signature=key.sign(pae(payload), algorithm))
 

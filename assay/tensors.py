@@ -61,13 +61,17 @@ CODES = {
     "FP64": "d",
 }
 
-# Big-endian: the exponent bits, the mantissa bits, the quiet NaN.
+# The exponent bits, the mantissa bits, the quiet NaN; turned to little-endian.
 _NANS = {
-    "FP16": ("7c00", "03ff", "7e00"),
-    "BF16": ("7f80", "007f", "7fc0"),
-    "FP32": ("7f800000", "007fffff", "7fc00000"),
-    "FP64": ("7ff0000000000000", "000fffffffffffff", "7ff8000000000000"),
+    datatype: tuple(bytes.fromhex(text)[::-1] for text in patterns)
+    for datatype, patterns in {
+        "FP16": ("7c00", "03ff", "7e00"),
+        "BF16": ("7f80", "007f", "7fc0"),
+        "FP32": ("7f800000", "007fffff", "7fc00000"),
+        "FP64": ("7ff0000000000000", "000fffffffffffff", "7ff8000000000000"),
+    }.items()
 }
+_FEW, _SHORT = 16, 256  # tensors, letters of a name: what is remembered stays small
 _NAN_CHUNK = 2**20  # elements that are looked at together; bounds the memory of the masks
 
 
@@ -100,9 +104,21 @@ def encode_tensors(tensors: Iterable[Tensor]) -> bytes:
     _check_names(ordered)
     for tensor in ordered:
         check_tensor(tensor)
-    header = canonical_json({"tensors": [tensor.header() for tensor in ordered]})
+    described = tuple((tensor.datatype, tensor.name, tuple(tensor.shape)) for tensor in ordered)
+    short = len(described) <= _FEW and all(len(name) <= _SHORT for _, name, _ in described)
+    header = (_header if short else _header.__wrapped__)(described)
     parts = [MAGIC, header, b"\n", *(canonical_nan(tensor).data for tensor in ordered)]
     return b"".join(parts)
+
+
+@lru_cache(maxsize=256)
+def _header(described: tuple[tuple[str, str, tuple[int, ...]], ...]) -> bytes:
+    """Return the header line: one model's tensors have the same again and again."""
+    items = [
+        {"datatype": datatype, "name": name, "shape": list(shape)}
+        for datatype, name, shape in described
+    ]
+    return canonical_json({"tensors": items})
 
 
 def tensor_digest(tensors: Iterable[Tensor]) -> str:
@@ -201,7 +217,7 @@ def canonical_nan(tensor: Tensor) -> Tensor:
     """
     if tensor.datatype not in _NANS:
         return tensor
-    exponent, mantissa, quiet = (bytes.fromhex(text)[::-1] for text in _NANS[tensor.datatype])
+    exponent, mantissa, quiet = _NANS[tensor.datatype]
     step = _NAN_CHUNK * len(quiet)
     view, chunks, changed = memoryview(tensor.data), [], False
     for start in range(0, len(view), step):

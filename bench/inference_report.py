@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-
-from rich.console import Console
+from dataclasses import dataclass, field
 
 from bench.inference_models import ARCHITECTURES
 from bench.inference_parts import PRODUCT, Above, Memory, Queued, Served, Warm
 from bench.inference_raw import Raw
-from bench.report import Sheet
+from bench.sheets import Report, Sheet
 
 
 @dataclass(slots=True, kw_only=True)
-class Figures:
+class Figures(Report):
     """Everything that one run measured; what was not asked for stays empty."""
 
     machine: dict[str, str]
@@ -28,19 +24,6 @@ class Figures:
     queued: list[Queued] = field(default_factory=list)
     warm: list[Warm] = field(default_factory=list)
     memory: list[Memory] = field(default_factory=list)
-
-    def save(self, path: Path) -> None:
-        """Write the figures as JSON."""
-        path.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
-
-    def write(self, path: Path) -> None:
-        """Write the tables as Markdown."""
-        path.write_text("\n".join(sheet.markdown() for sheet in self.sheets()), encoding="utf-8")
-
-    def show(self, console: Console) -> None:
-        """Print the tables."""
-        for sheet in self.sheets():
-            console.print(sheet.rich())
 
     def sheets(self) -> Iterator[Sheet]:
         """Yield the tables that have rows."""

@@ -2,47 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-
-from rich.console import Console
-from rich.table import Table
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from bench.feeding import Intake, Latency
 from bench.growing import Growth
 from bench.serving import Served
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sheet:
-    """A table that can be printed and written; the first `words` columns are text."""
-
-    title: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    words: int = 1
-
-    def rich(self) -> Table:
-        """Return it for a terminal."""
-        table = Table(title=self.title, title_justify="left")
-        for number, column in enumerate(self.columns):
-            table.add_column(column, justify="left" if number < self.words else "right")
-        for row in self.rows:
-            table.add_row(*row)
-        return table
-
-    def markdown(self) -> str:
-        """Return it for a document."""
-        rule = ["---" if number < self.words else "---:" for number in range(len(self.columns))]
-        lines = [self.columns, rule, *self.rows]
-        table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-        return f"**{self.title}**\n\n{table}\n"
+from bench.sheets import Report, Sheet
 
 
 @dataclass(slots=True, kw_only=True)
-class Figures:
+class Figures(Report):
     """Everything that one run measured; what was not asked for stays empty."""
 
     machine: dict[str, str]
@@ -55,19 +25,6 @@ class Figures:
     intake: list[Intake] = field(default_factory=list)
     latency: list[Latency] = field(default_factory=list)
     serving: list[Served] = field(default_factory=list)
-
-    def save(self, path: Path) -> None:
-        """Write the figures as JSON."""
-        path.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
-
-    def write(self, path: Path) -> None:
-        """Write the tables as Markdown."""
-        path.write_text("\n".join(sheet.markdown() for sheet in self.sheets()), encoding="utf-8")
-
-    def show(self, console: Console) -> None:
-        """Print the tables."""
-        for sheet in self.sheets():
-            console.print(sheet.rich())
 
     def sheets(self) -> Iterator[Sheet]:
         """Yield the tables that have rows."""

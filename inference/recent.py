@@ -3,8 +3,8 @@
 An inference needs to know who asks, what a name means, the newest checkpoint and the keys of
 executors. Each costs more to read than many a model to run, and changes seldom. So a process
 remembers each for `INFER_REMEMBER_MS` (a second; 0: not at all), and never longer: that is how long
-a deleted token, a withdrawn release or a revoked key may still be taken here. Only `infer`
-remembers; every other address reads.
+a deleted token, a withdrawn release or a revoked key may still be taken here. Only `infer` and the
+queue's `POST` remember; every other address reads.
 
 What was refused is not remembered: who gets access has it at once.
 """

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
+from ledger.logs import origin_of
 from tests.flush import flushable
 from tests.people import Person, make_person
 
@@ -25,6 +26,8 @@ def _folders(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """Give each test its own log, blobs, uploads and keys; the verifier's tests need none."""
     if "tests/assay" in str(request.path):
         return
+    # Primary keys begin anew with each test's database.
+    origin_of.cache_clear()
     settings: Settings = request.getfixturevalue("settings")
     settings.LEDGER_DIR = tmp_path / "log"
     settings.KEYS_DIR = tmp_path / "keys"

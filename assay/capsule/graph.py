@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from assay.closeness import Bound, bound_of
 from assay.errors import FormatError
+from assay.protobuf import BYTES, VARINT, Field, fields, put, put_varint, varint
 from assay.tensors import Tensor
 from assay.trace.graph import (
     GRAPH_INITIALIZER,
@@ -24,7 +25,6 @@ from assay.trace.graph import (
     VALUE_NAME,
     Model,
 )
-from assay.trace.wire import BYTES, VARINT, Field, fields, put, put_varint, varint
 
 _LEFT_OUT = (6, 14, MODEL_TRAINING, 26)  # a doc string, metadata, training, devices
 _GRAPH_NAME, _VALUE_TYPE, _TYPE_TENSOR, _ELEMENT, _SHAPE, _DIM, _DIM_VALUE = 2, 2, 1, 1, 2, 1, 1

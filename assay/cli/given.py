@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 from urllib.parse import urlsplit
+
+import typer
 
 from assay.cli.files import read_file, read_folder
 from assay.cli.output import Output
 from assay.cli.settings import node_binary
 from assay.cli.trust import Named, NotPinnedError, Trust, load_keys, load_trust, origin_of
-from assay.cli.verify import choose_key
+from assay.cli.verify import choose_key, parse_salt, read_receipt
 from assay.dsse import verify_envelope
 from assay.errors import MisuseError, UnavailableError
 from assay.fetch import check_url, fetch
 from assay.limits import LIMITS
-from assay.receipt import Receipt
+from assay.receipt import Receipt, parse_receipt
 from assay.replay import (
     Material,
     NodeRunner,
@@ -31,6 +34,12 @@ from assay.statements import ExecutionPredicate, Runtime
 from assay.verify import verify_receipt
 
 _LOG_MOUNT = "/log"
+ModelOption = Annotated[Path | None, typer.Option(help="The ONNX file, or the whole model folder.")]
+InputOption = Annotated[Path | None, typer.Option("--input", help="The file input.tensors.")]
+UrlOption = Annotated[str, typer.Option(help="The registry to fetch the rest from.")]
+RuntimeOption = Annotated[
+    Path | None, typer.Option(help="Folder with the runtime's files, which are run.")
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +64,40 @@ class Given:
         if not self.base:
             raise MisuseError("give --url, or --model, --input and --runtime")
         return Registry(check_url(self.base), fetch)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Files:
+    """The same as the options say it: `""` is a salt or an address that was not given."""
+
+    model: Path | None
+    input: Path | None
+    blob: Path | None
+    runtime: Path | None
+    url: str
+    input_salt: str
+    output_salt: str
+
+
+def open_receipt(
+    source: str, files: Files, named: Named, output: Output
+) -> tuple[ExecutionPredicate, Given]:
+    """Read and check the receipt at `source`; return what it claims, and what is at hand for it.
+
+    Raises: as `check_signature`, and MisuseError for a salt that is none.
+    """
+    data = read_receipt(source)
+    parsed = parse_receipt(data)
+    trust = check_signature(data, parsed, named, output)
+    return parsed.predicate, Given(
+        model=files.model,
+        input=files.input,
+        blob=files.blob,
+        runtime=files.runtime,
+        base=files.url or base_of(source, parsed, trust),
+        input_salt=parse_salt(files.input_salt),
+        output_salt=parse_salt(files.output_salt),
+    )
 
 
 def check_signature(data: bytes, receipt: Receipt, named: Named, output: Output) -> Trust | None:

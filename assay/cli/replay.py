@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-from assay.cli.given import Given, base_of, check_signature, claimed, material_of, runner_for
+from assay.cli.given import (
+    Files,
+    Given,
+    InputOption,
+    ModelOption,
+    RuntimeOption,
+    UrlOption,
+    claimed,
+    material_of,
+    open_receipt,
+    runner_for,
+)
 from assay.cli.output import REFUSED, UNCHECKED, VERIFIED, Output, exit_codes
 from assay.cli.trust import Named
 from assay.cli.verify import (
@@ -18,10 +29,7 @@ from assay.cli.verify import (
     ReceiptArgument,
     RootOption,
     SaltOption,
-    parse_salt,
-    read_receipt,
 )
-from assay.receipt import parse_receipt
 from assay.replay import DIVERGED, EXACT, UNRUNNABLE, Replay, replay as run_again
 from assay.statements import ExecutionPredicate
 
@@ -32,17 +40,13 @@ _STYLE = {EXACT: "bold green", DIVERGED: "bold red", UNRUNNABLE: "bold yellow"}
 def replay(
     receipt: ReceiptArgument,
     *,
-    model: Annotated[
-        Path | None, typer.Option(help="The ONNX file, or the whole model folder.")
-    ] = None,
-    input_: Annotated[Path | None, typer.Option("--input", help="The file input.tensors.")] = None,
+    model: ModelOption = None,
+    input_: InputOption = None,
     blob: Annotated[
         Path | None, typer.Option(help="The claimed output.tensors: tells what differs.")
     ] = None,
-    url: Annotated[str, typer.Option(help="The registry to fetch the rest from.")] = "",
-    runtime: Annotated[
-        Path | None, typer.Option(help="Folder with the runtime's files, which are run.")
-    ] = None,
+    url: UrlOption = "",
+    runtime: RuntimeOption = None,
     key: KeyOption = None,
     trusted_root: RootOption = None,
     policy: PolicyOption = None,
@@ -53,20 +57,18 @@ def replay(
     """Run it again and compare bits. Exit code: 0 exact, 1 diverged or refused, 3 unrunnable."""
     output = Output(as_json=as_json)
     with exit_codes(output):
-        data = read_receipt(receipt)
-        parsed = parse_receipt(data)
-        named = Named(key=key, trusted_root=trusted_root, policy=policy)
-        trust = check_signature(data, parsed, named, output)
-        given = Given(
+        files = Files(
             model=model,
             input=input_,
             blob=blob,
             runtime=runtime,
-            base=url or base_of(receipt, parsed, trust),
-            input_salt=parse_salt(input_salt),
-            output_salt=parse_salt(output_salt),
+            url=url,
+            input_salt=input_salt,
+            output_salt=output_salt,
         )
-        raise typer.Exit(_conclude(_run(parsed.predicate, given), parsed.predicate, output))
+        named = Named(key=key, trusted_root=trusted_root, policy=policy)
+        predicate, given = open_receipt(receipt, files, named, output)
+        raise typer.Exit(_conclude(_run(predicate, given), predicate, output))
 
 
 def _run(predicate: ExecutionPredicate, given: Given) -> Replay:

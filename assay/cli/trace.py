@@ -9,7 +9,18 @@ import typer
 
 from assay.capsule import Final, compare_final
 from assay.cli.files import write_file
-from assay.cli.given import Given, base_of, check_signature, claimed, material_of, runner_for
+from assay.cli.given import (
+    Files,
+    Given,
+    InputOption,
+    ModelOption,
+    RuntimeOption,
+    UrlOption,
+    claimed,
+    material_of,
+    open_receipt,
+    runner_for,
+)
 from assay.cli.output import REFUSED, VERIFIED, Output, exit_codes
 from assay.cli.trust import Named
 from assay.cli.verify import (
@@ -20,13 +31,10 @@ from assay.cli.verify import (
     ReceiptArgument,
     RootOption,
     SaltOption,
-    parse_salt,
-    read_receipt,
 )
 from assay.closeness import CLOSE, DIVERGED, EXACT
 from assay.digests import sha256_hex
 from assay.errors import UnavailableError, VerificationError
-from assay.receipt import parse_receipt
 from assay.replay.run import set_value
 from assay.replay.tracing import trace_again
 from assay.statements import ExecutionPredicate
@@ -41,17 +49,13 @@ def trace(
     receipt: ReceiptArgument,
     *,
     out: Annotated[Path, typer.Option(help="Where the trace is written.")] = Path("trace.json"),
-    model: Annotated[
-        Path | None, typer.Option(help="The ONNX file, or the whole model folder.")
-    ] = None,
-    input_: Annotated[Path | None, typer.Option("--input", help="The file input.tensors.")] = None,
+    model: ModelOption = None,
+    input_: InputOption = None,
     blob: Annotated[
         Path | None, typer.Option(help="The claimed output.tensors, to compare the end with.")
     ] = None,
-    url: Annotated[str, typer.Option(help="The registry to fetch the rest from.")] = "",
-    runtime: Annotated[
-        Path | None, typer.Option(help="Folder with the runtime's files, which are run.")
-    ] = None,
+    url: UrlOption = "",
+    runtime: RuntimeOption = None,
     key: KeyOption = None,
     trusted_root: RootOption = None,
     policy: PolicyOption = None,
@@ -62,21 +66,19 @@ def trace(
     """Write a digest of every step. Exit code: 0 written, 1 the end diverged, 3 unrunnable."""
     output = Output(as_json=as_json)
     with exit_codes(output):
-        data = read_receipt(receipt)
-        parsed = parse_receipt(data)
-        named = Named(key=key, trusted_root=trusted_root, policy=policy)
-        trust = check_signature(data, parsed, named, output)
-        given = Given(
+        files = Files(
             model=model,
             input=input_,
             blob=blob,
             runtime=runtime,
-            base=url or base_of(receipt, parsed, trust),
-            input_salt=parse_salt(input_salt),
-            output_salt=parse_salt(output_salt),
+            url=url,
+            input_salt=input_salt,
+            output_salt=output_salt,
         )
-        made, tensors = _run(parsed.predicate, given)
-        final = _final(parsed.predicate, given, made, tensors)
+        named = Named(key=key, trusted_root=trusted_root, policy=policy)
+        predicate, given = open_receipt(receipt, files, named, output)
+        made, tensors = _run(predicate, given)
+        final = _final(predicate, given, made, tensors)
         _write(out, made)
         raise typer.Exit(_conclude(made, final, out, output))
 

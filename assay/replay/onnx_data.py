@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from assay.errors import FormatError
+from assay.protobuf import BYTES, fields
 
 # Message: field number to the message in it (onnx.proto, IR version 13).
 _MESSAGES = {
@@ -21,7 +22,6 @@ _MESSAGES = {
     "sparse": {1: "tensor", 2: "tensor"},
     "tensor": {13: "entry"},
 }
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _DEPTH = 200
 
 
@@ -59,34 +59,4 @@ def _text(data: bytes) -> str:
 
 def _fields(data: memoryview) -> Iterator[tuple[int, memoryview]]:
     """Yield (number, bytes) of the length-delimited fields; step over the others."""
-    offset = 0
-    while offset < len(data):
-        tag, offset = _varint(data, offset)
-        wire = tag & 7
-        length = 0
-        if wire == _VARINT:
-            _, offset = _varint(data, offset)
-        elif wire in (_FIXED64, _FIXED32):
-            length = 8 if wire == _FIXED64 else 4
-        elif wire == _BYTES:
-            length, offset = _varint(data, offset)
-        else:
-            raise FormatError(f"the model has a field of wire type {wire}")
-        if length > len(data) - offset:
-            raise FormatError("the model ends inside a field")
-        if wire == _BYTES:
-            yield tag >> 3, data[offset : offset + length]
-        offset += length
-
-
-def _varint(data: memoryview, offset: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        if offset >= len(data):
-            raise FormatError("the model ends inside a number")
-        byte = data[offset]
-        offset += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, offset
-    raise FormatError("the model has a number of more than 64 bits")
+    return ((field.number, field.data) for field in fields(data) if field.wire == BYTES)

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from assay.errors import FormatError
+from assay.protobuf import Field, fields, put
 from assay.tensors import Tensor
-from assay.trace.wire import Field, fields, put
 
 MAX_NODES = 50_000
 _DEPTH = 32  # graphs in graphs; the registry takes 16

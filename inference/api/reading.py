@@ -9,7 +9,7 @@ from rest_framework.request import Request
 
 from inference.errors import BadRequestError
 from inference.prefer import parse_cancel_after
-from inference.services.plan import Plan, Target, Wishes, executor_kind, find_target, make_plan
+from inference.services.plan import Plan, Target, Wishes, executor_kind, make_plan, recent_target
 from inference.services.request import read_json_tensor
 from inference.services.submit import MAX_BATCH
 
@@ -65,7 +65,7 @@ def _target(request: Request, value: dict[str, Any]) -> Target:
         raise BadRequestError("The field 'model' is the name of a model.", field="model")
     if version is not None and not isinstance(version, str):
         raise BadRequestError("The field 'version' is a string.", field="version")
-    return find_target(model, version, request.user)
+    return recent_target(model, version, request.user)
 
 
 def _planned(request: Request, target: Target, wishes: Wishes, inputs: object, where: str) -> Plan:

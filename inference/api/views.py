@@ -117,12 +117,15 @@ class Cancel(ExecutionView):
 
 def accepted(request: Request, submitted: Submitted, prefer: Preferences) -> Response:
     """Answer for a queued execution: 200 with its end, if that comes in time, else 202."""
-    pk = submitted.execution.pk
+    row = submitted.execution
+    pk = row.pk
     if submitted.new:
         transaction.on_commit(tasks.wake)
     if prefer.wait_s:
         wait_ended(pk, prefer.wait_s)
-    row = selectors.find(pk, request.user)
+    if prefer.wait_s or not submitted.new:
+        # What was just written need not be read again: a look at it costs as much as all before.
+        row = selectors.find(pk, request.user)
     ended = row.state in TERMINAL
     headers = {"Location": f"/api/v1/executions/{pk}"}
     applied = prefer.applied(ended=ended)

@@ -20,6 +20,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from socket import socket
 from typing import Any
 
@@ -41,7 +42,7 @@ from inference.executor.protocol import (
     Frame,
     Refusal,
 )
-from inference.executor.signing import Digests, Signer, Subjects, manifest_of, pairs_of
+from inference.executor.signing import Digests, Signer, Subjects, pairs_of
 from inference.executor.trace import Tracer
 from inference.executor.trial import zero_run
 from inference.executor.values import beside, model_key, parse_tensors
@@ -70,9 +71,12 @@ class Session:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """The model that a request names: what gets loaded, and by which name it is warm."""
+    """The model that a request names: what gets loaded, and by which name it is warm.
 
-    manifest: Manifest
+    `manifest` is the digest of all files of the revision.
+    """
+
+    manifest: str
     graph: Graph
     external: tuple[tuple[str, str], ...]  # the path that the graph uses, SHA-256
 
@@ -252,7 +256,7 @@ class Service:
             execution=_text(header, "execution"),
             model=_text(header, "model"),
             revision=_text(header, "revision"),
-            manifest=target.manifest.digest,
+            manifest=target.manifest,
             graph=target.graph,
         )
         begun = time.monotonic()
@@ -317,11 +321,19 @@ def _target(request: Frame) -> Target:
     resources = header.get("resources")
     if not isinstance(resources, list):
         raise Refusal("bad_input", "the request has no resources")
-    manifest = manifest_of(pairs_of(resources))
-    digests = {item.name: item.sha256 for item in manifest.resources}
     path = _text(header, "graph")
     external = header.get("external") or []
-    if path not in digests or not isinstance(external, list):
+    if not isinstance(external, list):
+        raise Refusal("bad_input", "external is a list of paths")
+    return _target_of(pairs_of(resources), path, tuple(map(str, external)))
+
+
+@lru_cache(maxsize=64)
+def _target_of(pairs: tuple[tuple[str, str], ...], path: str, external: tuple[str, ...]) -> Target:
+    """Return what a request names; remembered, as it is the same each time."""
+    manifest = Manifest.from_pairs(pairs)
+    digests = {item.name: item.sha256 for item in manifest.resources}
+    if path not in digests:
         raise Refusal("bad_input", f"{path[:200]} is no file of the manifest")
     try:
         files = beside(path, external, digests)
@@ -329,7 +341,7 @@ def _target(request: Frame) -> Target:
         words = f"of the external files one is no file beside the graph: {error}"
         raise Refusal("bad_input", words[:300]) from error
     graph = Graph(path=path, sha256=digests[path])
-    return Target(manifest=manifest, graph=graph, external=files)
+    return Target(manifest=manifest.digest, graph=graph, external=files)
 
 
 def _check_inputs(loaded: Loaded, inputs: list[Tensor], kind: str) -> None:

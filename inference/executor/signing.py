@@ -18,7 +18,6 @@ from assay.checkpoint import parse_checkpoint
 from assay.digests import sha256_hex
 from assay.dsse import PublicKey, compact, public_key_of, sign
 from assay.errors import FormatError, VerificationError
-from assay.manifest import Manifest
 from assay.note import VKey, open_note
 from assay.receipt import OUTPUT_NAME
 from assay.statements import (
@@ -145,12 +144,6 @@ class Signer:
         )
         subject = Subject(name="", sha256=sha256_hex(self.public.spki))
         return compact(sign(render(predicate.statement([subject])), self._key))
-
-
-@lru_cache(maxsize=256)
-def manifest_of(pairs: tuple[tuple[str, str], ...]) -> Manifest:
-    """Return the manifest of (name, SHA-256) pairs; remembered, as it is the same each time."""
-    return Manifest.from_pairs(pairs)
 
 
 def _tensor_set(digest: str, salt: bytes | None) -> TensorSet:

@@ -27,15 +27,14 @@ from inference.oip.views import caller_of
 from inference.prefer import Preferences, parse_cancel_after, parse_prefer
 from inference.recent import Recent
 from inference.services import expiry
-from inference.services.plan import Plan, Target, Wishes, find_target, make_plan, output_names
+from inference.services.plan import Plan, Target, Wishes, make_plan, output_names, recent_target
 from inference.services.run import Outcome, infer as run_now, outcome_of
 from inference.services.submit import submit
 from inference.services.values import BINARY_ONLY
 from inference.services.waiting import wait_ended
-from registry.rights import Caller, token_of
+from registry.rights import Caller
 
 _callers: Recent[Caller] = Recent()
-_targets: Recent[Target] = Recent()
 
 
 @endpoint("POST")
@@ -59,10 +58,7 @@ def infer_in_session(request: HttpRequest, owner: str, name: str, version: str) 
 
 def _infer(request: HttpRequest, user: Caller, name: str, version: str | None) -> HttpResponse:
     with quota.running(request, user):
-        # Two tokens of one account may reach different models.
-        token = token_of(user)
-        who = (user.pk if user and user.is_authenticated else None, token.pk if token else "")
-        target = _targets.get((name, version, who), lambda: find_target(name, version, user))
+        target = recent_target(name, version, user)
         call = parse_call(read_body(request), target.signature.inputs)
         prefer = parse_prefer(request.headers.get("Prefer", ""))
         queued = prefer.respond_async or prefer.wait_s is not None

@@ -24,12 +24,13 @@ from inference.errors import (
     NotRunnableError,
 )
 from inference.models import Execution
+from inference.recent import Recent
 from inference.services import expiry
 from inference.services.hooks import find_hook
 from inference.services.request import Declared, Given, check_inputs, check_outputs, declared
 from inference.services.tensors import new_nonce
 from registry.models import Model, Revision
-from registry.rights import Caller, need_files
+from registry.rights import Caller, need_files, token_of
 from registry.selectors import facts, find_model, resolve, resources
 
 DEFAULT_PRIORITY = 100
@@ -120,6 +121,17 @@ def find_target(name: str, version: str | None, user: Caller) -> Target:
         version=runnable.version,
         signature=signature_of(revision),
     )
+
+
+def recent_target(name: str, version: str | None, user: Caller) -> Target:
+    """Return what `find_target` gives, as it was a moment ago (see `inference.recent`)."""
+    # Two tokens of one account may reach different models.
+    token = token_of(user)
+    who = (user.pk if user and user.is_authenticated else None, token.pk if token else "")
+    return _targets.get((name, version, who), lambda: find_target(name, version, user))
+
+
+_targets: Recent[Target] = Recent()
 
 
 def signature_of(revision: Revision) -> Signature:

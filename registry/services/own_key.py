@@ -1,7 +1,14 @@
-"""The key of the registry itself: moderation, and registrations that it countersigns."""
+"""The registry's own keys: its own (moderation, countersigning), and its auditor's.
+
+Each is a file that only this service reads, and a registration that the key itself signs. Both
+steps can be repeated: the file is linked into place whole, and a key is registered once.
+"""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric import ec
 from django.conf import settings
 
 from assay.dsse import public_key_of, sign
@@ -23,21 +30,30 @@ def ensure_registry_key() -> tuple[str, bool]:
         MisuseError: the key file is unusable.
         LogBusyError: the log is not open yet.
     """
-    private = load_or_create_key(settings.REGISTRY_KEY)
+    private, new = ensure_service_key(settings.REGISTRY_KEY, KeyRole.REGISTRY)
+    return public_key_of(private.public_key()).fingerprint, new
+
+
+def ensure_service_key(path: Path, role: KeyRole) -> tuple[ec.EllipticCurvePrivateKey, bool]:
+    """Return the key in the file `path`, and whether it was registered for `role` just now.
+
+    Raises: as `ensure_registry_key`.
+    """
+    private = load_or_create_key(path)
     public = public_key_of(private.public_key())
     if Key.objects.filter(pk=public.fingerprint).exists():
-        return public.fingerprint, False
+        return private, False
     predicate = KeyPredicate(
         observed=ledger.observed(),
         action="register",
         owner=settings.LEDGER_ORIGIN,
-        role=KeyRole.REGISTRY.value,
+        role=role.value,
         public_key=public.pem,
         previous=None,
     )
     statement = predicate.statement([Subject(name="", sha256=public.fingerprint)])
     try:
-        keys.register_service_key(sign(render(statement), private), KeyRole.REGISTRY)
+        keys.register_service_key(sign(render(statement), private), role)
     except (ConflictError, ReplayedSignatureError):  # another process was faster
-        return public.fingerprint, False
-    return public.fingerprint, True
+        return private, False
+    return private, True

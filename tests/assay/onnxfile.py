@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
-from assay.trace.wire import fields, put, put_varint
+from assay.protobuf import fields, put, put_varint
 
 __all__ = ["fields", "put", "put_varint"]
 FLOAT, INT64, BOOL = 1, 7, 9

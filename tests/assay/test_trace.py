@@ -12,6 +12,7 @@ import pytest
 from assay.canonical import canonical_json
 from assay.errors import FormatError, VerificationError
 from assay.limits import LIMITS
+from assay.protobuf import fields, put, put_varint, varint
 from assay.tensors import Tensor
 from assay.trace import (
     Step,
@@ -27,7 +28,6 @@ from assay.trace import (
     step_of,
     value_of,
 )
-from assay.trace.wire import fields, put, put_varint, varint
 from tests.assay import onnxfile as onnx
 from tests.assay.claims import floats
 

@@ -23,6 +23,7 @@ CHILDREN = {
     "executor": "inference.executor",
     "web": "gunicorn",
     "worker": "celery --app config.celery worker",
+    "auditor": "manage.py auditor",
     "beat": "celery --app config.celery beat",
 }
 ROW = [13.2, 1.78, 2.14, 11.2, 100.0, 2.65, 2.76, 0.26, 1.28, 4.38, 1.05, 3.4, 1050.0]

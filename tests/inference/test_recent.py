@@ -12,7 +12,7 @@ from pytest_django import Settings
 from inference import recent
 from inference.oip import infer as oip
 from inference.recent import Recent
-from inference.services import asking
+from inference.services import asking, plan
 from registry.models import ApiToken, Key, Release
 from tests.inference.builders import publish
 from tests.inference.conftest import Site
@@ -40,7 +40,7 @@ def clock(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Clock:
     monkeypatch.setattr(recent, "time", made)
     for module, name in (
         (oip, "_callers"),
-        (oip, "_targets"),
+        (plan, "_targets"),
         (asking, "_heads"),
         (asking, "_keys"),
     ):

@@ -334,7 +334,7 @@ def test_the_text_of_each_refusal_reaches_both_clients(
     both_refused(live, r"\[404\].*no model", "infer", "alice/nobody", x)
     both_refused(live, r"\[405\].*only POST", "get_model_metadata", "alice/add/infer")
     with monkeypatch.context() as patched:
-        patched.setattr(infer, "find_target", _not_yours)
+        patched.setattr(infer, "recent_target", _not_yours)
         both_refused(live, r"\[403\].*not yours", "infer", "alice/add", x)
     with override_settings(INFER_MAX_BYTES=64):
         both_refused(live, r"\[413\].*at most 64", "infer", "alice/add", x)

@@ -413,7 +413,7 @@ def test_a_view_that_breaks_answers_in_the_same_form(
     def broken(*_: Any, **__: Any) -> None:
         raise MemoryError("0x7f00 /secret/path")
 
-    monkeypatch.setattr(infer, "find_target", broken)
+    monkeypatch.setattr(infer, "recent_target", broken)
     words = refused(live.infer("alice/add", one(1)), 500, "internal")
     assert "secret" not in words
 
@@ -424,7 +424,7 @@ def test_a_database_that_is_away_is_503_in_the_same_form(
     def away(*_: Any, **__: Any) -> None:
         raise OperationalError("connection refused at /secret/socket")
 
-    monkeypatch.setattr(infer, "find_target", away)
+    monkeypatch.setattr(infer, "recent_target", away)
     answer = live.infer("alice/add", one(1))
     assert "secret" not in refused(answer, 503, "unavailable")
     assert answer.headers["retry-after"] == "5"

@@ -112,7 +112,7 @@ def test_kserve_shows_the_text_of_each_refusal(
     shows(404, "no model", "alice/nobody")
     shows(405, "only GET", "alice/add/ready?")
     with monkeypatch.context() as patched:
-        patched.setattr(infer, "find_target", _not_yours)
+        patched.setattr(infer, "recent_target", _not_yours)
         shows(403, "not yours")
     with override_settings(INFER_MAX_BYTES=64):
         shows(413, "at most 64")
