@@ -102,9 +102,7 @@ urlpatterns = [
     path("settings/keys/", account.keys, name="settings-keys"),
     path("settings/keys/import/", keys.import_key, name="import-key"),
     path("settings/tokens/", settings_tokens.tokens, name="settings-tokens"),
-    path(
-        "settings/tokens/<str:digest>/delete/", settings_tokens.delete_token, name="delete-token"
-    ),
+    path("settings/tokens/<str:digest>/delete/", settings_tokens.delete_token, name="delete-token"),
     path("settings/activity/", settings_activity.own, name="settings-activity"),
     path("settings/account/", settings_account.account, name="settings-account"),
     path("settings/organisations/", settings_organisations.index, name="organisations"),

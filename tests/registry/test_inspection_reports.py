@@ -109,7 +109,7 @@ def codes_in_the_code() -> set[str]:
     for folder in ("inference/executor/inspect", "inference/executor", "inference/services"):
         for path in (ROOT / folder).glob("*.py"):
             text = path.read_text(encoding="utf-8")
-            found.update(re.findall(r'(?:Rejected|_flag)\(\s*"([a-z_]+)"', text))
+            found.update(re.findall(r'(?:RejectedError|_flag)\(\s*"([a-z_]+)"', text))
             found.update(re.findall(r'"code": "([a-z_]+)", "place"', text))
             if path.name == "inspection.py":
                 found.update(re.findall(r'_refused\("([a-z_]+)"', text))
