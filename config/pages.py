@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from inference import selectors as executions
-from inference.client import ExecutorClient, ExecutorError, ExecutorUnavailable
+from inference.client import ExecutorClient, ExecutorError, ExecutorUnavailableError
 from inference.services.replays import standing as replays
 from ledger import services as ledger
 from ledger.choices import LeaderState
@@ -62,7 +62,7 @@ def _executor() -> Part:
     client = ExecutorClient(settings.EXECUTOR_SOCKET, timeout=_EXECUTOR_S)
     try:
         found = client.status()
-    except (ExecutorError, ExecutorUnavailable):
+    except (ExecutorError, ExecutorUnavailableError):
         return "Executor", "down", "models cannot be run now; queued executions wait"
     finally:
         client.close()

@@ -16,7 +16,7 @@ from django.db import Error, connection
 from assay.policy import parse_policy
 from config import embedded
 from config.supervise import Program
-from inference.client import ExecutorClient, ExecutorUnavailable
+from inference.client import ExecutorClient, ExecutorUnavailableError
 from inference.services.auditor_key import own_auditors
 from ledger import services as ledger
 from ledger.choices import LeaderState
@@ -129,7 +129,7 @@ def _executor_answers() -> bool:
     client = ExecutorClient(settings.EXECUTOR_SOCKET, timeout=5)
     try:
         client.status()
-    except ExecutorUnavailable:
+    except ExecutorUnavailableError:
         return False
     return True
 

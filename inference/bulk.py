@@ -12,7 +12,7 @@ from assay.errors import FormatError
 from inference.client import (
     ExecutorClient,
     ExecutorError,
-    ExecutorUnavailable,
+    ExecutorUnavailableError,
     InferRequest,
     InferResult,
 )
@@ -38,9 +38,9 @@ class BulkClient(ExecutorClient):
         What was not begun `stop_after_s` seconds after the first is refused as busy.
 
         Raises:
-            CallerGone: the other end of `caller` closed; the run was stopped.
+            CallerGoneError: the other end of `caller` closed; the run was stopped.
             ExecutorError: a refusal of all of them.
-            ExecutorUnavailable: no answer; some of them may have run.
+            ExecutorUnavailableError: no answer; some of them may have run.
         """
         request = joined([_frame(one) for one in requests], stop_after_s)
         longest = max(one.deadline_s + one.slot_wait_s * 2 for one in requests)
@@ -54,9 +54,11 @@ class BulkClient(ExecutorClient):
         try:
             results = [self._result_or_error(one) for one in split(answer)]
         except (FormatError, KeyError, TypeError, ValueError) as error:
-            raise ExecutorUnavailable(f"the executor's answer makes no sense: {error}") from error
+            raise ExecutorUnavailableError(
+                f"the executor's answer makes no sense: {error}"
+            ) from error
         if len(results) != len(requests):
-            raise ExecutorUnavailable("the executor gave another number of answers")
+            raise ExecutorUnavailableError("the executor gave another number of answers")
         return results
 
     def _result_or_error(self, answer: Frame) -> InferResult | ExecutorError:

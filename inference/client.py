@@ -19,8 +19,8 @@ from assay.errors import FormatError
 from assay.tensors import Tensor
 from inference.executor.protocol import (
     MAX_TENSOR_BYTES,
-    ConnectionEnded,
-    DeadlinePassed,
+    ConnectionEndedError,
+    DeadlinePassedError,
     Frame,
     ProtocolError,
     Stream,
@@ -51,7 +51,7 @@ class ExecutorError(Exception):
         self.retry = retry
 
 
-class ExecutorUnavailable(Exception):  # noqa: N818 (read at the call: `except ExecutorUnavailable`)
+class ExecutorUnavailableError(Exception):
     """Nobody answers at the socket, or the connection broke in the middle of a request."""
 
 
@@ -244,7 +244,7 @@ class _Connections:
         try:
             return connect(self.path, timeout_s), False
         except OSError as error:
-            raise ExecutorUnavailable(f"no executor answers: {error.strerror}") from error
+            raise ExecutorUnavailableError(f"no executor answers: {error.strerror}") from error
 
     def give_back(self, connection: socket) -> None:
         """Keep a connection that is between two requests."""
@@ -283,7 +283,7 @@ class ExecutorClient:
         """Return what runs there.
 
         Raises:
-            ExecutorError, ExecutorUnavailable.
+            ExecutorError, ExecutorUnavailableError.
         """
         header = self._call({"op": "status"}).header
         return Status(
@@ -329,7 +329,7 @@ class ExecutorClient:
         """Load a model and run it once on zeros, so that its first caller does not wait.
 
         Raises:
-            ExecutorError, ExecutorUnavailable: try again later.
+            ExecutorError, ExecutorUnavailableError: try again later.
         """
         request = {"op": "warm", **target.header(), "deadline_s": deadline_s, "party": "warm"}
         answer = self._call(request, read_blob=read_blob, patience_s=deadline_s + _SLACK_S).header
@@ -347,9 +347,9 @@ class ExecutorClient:
         When the other end of `caller` closes, nobody waits any more: the run is stopped.
 
         Raises:
-            CallerGone: that happened.
+            CallerGoneError: that happened.
             ExecutorError: the executor's refusal.
-            ExecutorUnavailable: no answer; the model may have run, nothing was signed for us.
+            ExecutorUnavailableError: no answer; the model may have run, nothing was signed for us.
         """
         answer = self._call(
             request.header(),
@@ -361,7 +361,9 @@ class ExecutorClient:
         try:
             return self._result(answer)
         except (FormatError, KeyError, TypeError, ValueError) as error:
-            raise ExecutorUnavailable(f"the executor's answer makes no sense: {error}") from error
+            raise ExecutorUnavailableError(
+                f"the executor's answer makes no sense: {error}"
+            ) from error
 
     @staticmethod
     def _result(answer: Frame) -> InferResult:
@@ -424,7 +426,7 @@ class ExecutorClient:
         try:
             try:
                 answer = _exchange(connection, request, patience, caller)
-            except ConnectionEnded:
+            except ConnectionEndedError:
                 if not kept:
                     raise
                 connection.close()
@@ -436,9 +438,9 @@ class ExecutorClient:
                     break
                 _send_blobs(connection, answer.header["need"], read_blob, patience)
                 answer = _exchange(connection, request, patience, caller)
-        except (ProtocolError, DeadlinePassed, FormatError) as error:
+        except (ProtocolError, DeadlinePassedError, FormatError) as error:
             connection.close()
-            raise ExecutorUnavailable(f"the executor gave no answer: {error}") from error
+            raise ExecutorUnavailableError(f"the executor gave no answer: {error}") from error
         except BaseException:
             connection.close()
             raise
@@ -454,7 +456,7 @@ def _exchange(
     try:
         send(connection, request)
     except ProtocolError as error:
-        raise ConnectionEnded(str(error)) from error
+        raise ConnectionEndedError(str(error)) from error
     if request.header["op"] in ("infer", "infer_many"):
         reach("mid-run")
     stream = Stream(connection)

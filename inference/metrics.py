@@ -16,7 +16,7 @@ from django.db.models import Count, F, Min, Q
 from django.db.models.functions import Now
 
 from inference.choices import TERMINAL, ExecutionState, ExecutorKind
-from inference.client import ExecutorError, ExecutorUnavailable, Status
+from inference.client import ExecutorError, ExecutorUnavailableError, Status
 from inference.models import Execution
 from inference.services.asking import executor
 
@@ -97,5 +97,5 @@ def executor_status() -> Status | None:
     """Return what the executor of this machine says of itself; None when it does not answer."""
     try:
         return executor().status()
-    except (ExecutorError, ExecutorUnavailable):
+    except (ExecutorError, ExecutorUnavailableError):
         return None

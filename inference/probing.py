@@ -11,7 +11,7 @@ from assay.digests import parse_hex
 from assay.errors import FormatError
 from assay.statements import Runtime
 from assay.tensors import Tensor
-from inference.client import ExecutorClient, ExecutorUnavailable, ModelRef
+from inference.client import ExecutorClient, ExecutorUnavailableError, ModelRef
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ def probe(
 
     Raises:
         ExecutorError: the executor's refusal.
-        ExecutorUnavailable: no answer, or one that makes no sense.
+        ExecutorUnavailableError: no answer, or one that makes no sense.
     """
     header = {
         "op": "probe",
@@ -53,7 +53,7 @@ def probe(
             digests=tuple(_digests(item) for item in as_list(answer["digests"], "digests")),
         )
     except (FormatError, KeyError) as error:
-        raise ExecutorUnavailable(f"the executor's probe makes no sense: {error}") from error
+        raise ExecutorUnavailableError(f"the executor's probe makes no sense: {error}") from error
 
 
 def _digests(value: Any) -> tuple[str, ...]:

@@ -16,7 +16,13 @@ from pathlib import Path
 from django.conf import settings
 
 from inference.choices import ExecutorKind
-from inference.client import ExecutorClient, ExecutorError, ExecutorUnavailable, ModelRef, Status
+from inference.client import (
+    ExecutorClient,
+    ExecutorError,
+    ExecutorUnavailableError,
+    ModelRef,
+    Status,
+)
 
 FRESH_S = 3.0
 _PATIENCE_S = 1.0  # a page does not wait longer for an executor that hangs
@@ -82,7 +88,7 @@ class _Asker:
         try:
             with ExecutorClient(self._path, timeout=_PATIENCE_S) as client:
                 return client.status()
-        except (ExecutorError, ExecutorUnavailable):
+        except (ExecutorError, ExecutorUnavailableError):
             return None
 
 

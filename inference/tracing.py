@@ -14,7 +14,7 @@ from assay.closeness import Bound
 from assay.errors import FormatError
 from assay.tensors import Tensor, check_tensor, tensor_digest
 from assay.trace import Trace, parse_trace, value_of
-from inference.client import ExecutorClient, ExecutorUnavailable, ModelRef
+from inference.client import ExecutorClient, ExecutorUnavailableError, ModelRef
 from inference.executor.protocol import Frame
 from inference.executor.values import parse_tensors
 
@@ -55,7 +55,7 @@ def make_trace(
 
     Raises:
         ExecutorError: the executor's refusal.
-        ExecutorUnavailable: no answer, or one that is no trace of this graph on this input.
+        ExecutorUnavailableError: no answer, or one that is no trace of this graph on this input.
     """
     answer = _ask(client, request, None, read_blob)
     try:
@@ -65,12 +65,12 @@ def make_trace(
         for tensor in outputs:
             check_tensor(tensor)
     except (FormatError, KeyError) as error:
-        raise ExecutorUnavailable(f"the executor's trace makes no sense: {error}") from error
+        raise ExecutorUnavailableError(f"the executor's trace makes no sense: {error}") from error
     if (trace.graph, trace.input) != (request.graph, tensor_digest(request.inputs)):
-        raise ExecutorUnavailable("the executor traced something else")
+        raise ExecutorUnavailableError("the executor traced something else")
     told = {value.name: value for value in trace.outputs}
     if any(value_of(tensor) != told.get(tensor.name) for tensor in outputs):
-        raise ExecutorUnavailable("the outputs are not those of the executor's trace")
+        raise ExecutorUnavailableError("the outputs are not those of the executor's trace")
     return trace, outputs
 
 
@@ -81,13 +81,13 @@ def node_alone(
 
     Raises:
         ExecutorError: the executor's refusal.
-        ExecutorUnavailable: no answer, or one that makes no sense.
+        ExecutorUnavailableError: no answer, or one that makes no sense.
     """
     answer = _ask(client, request, index, read_blob)
     try:
         return _read(answer)
     except (FormatError, KeyError, TypeError, ValueError) as error:
-        raise ExecutorUnavailable(f"the executor's answer makes no sense: {error}") from error
+        raise ExecutorUnavailableError(f"the executor's answer makes no sense: {error}") from error
 
 
 def _ask(

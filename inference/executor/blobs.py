@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 
 from assay.digests import sha256_hex
-from inference.executor.protocol import MAX_BLOB_BYTES, Refusal
+from inference.executor.protocol import MAX_BLOB_BYTES, RefusalError
 
 
 class BlobCache:
@@ -49,12 +49,12 @@ class Pinned:
         """Take a file after hashing it.
 
         Raises:
-            Refusal: other bytes than announced, or more than one model may have.
+            RefusalError: other bytes than announced, or more than one model may have.
         """
         if sha256_hex(data) != sha256:
-            raise Refusal("bad_input", "the bytes are not those of the digest")
+            raise RefusalError("bad_input", "the bytes are not those of the digest")
         if sum(map(len, self._blobs.values())) + len(data) > MAX_BLOB_BYTES:
-            raise Refusal("bad_input", f"a model has at most {MAX_BLOB_BYTES} bytes here")
+            raise RefusalError("bad_input", f"a model has at most {MAX_BLOB_BYTES} bytes here")
         self._blobs[sha256] = data
         self._cache.put(sha256, data)
 

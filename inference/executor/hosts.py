@@ -30,8 +30,8 @@ from inference.executor.limits import (
 from inference.executor.programs import Program
 from inference.executor.protocol import (
     MAX_TENSOR_BYTES,
-    CallerGone,
-    DeadlinePassed,
+    CallerGoneError,
+    DeadlinePassedError,
     Frame,
     ProtocolError,
     is_quiet,
@@ -45,7 +45,7 @@ _PREFIX = re.compile(r"^.*?ERROR_MESSAGE: ")
 _BUILD_PATH = re.compile(r"/\S*/onnxruntime/(?=\w)")
 
 
-class HostDied(Exception):  # noqa: N818 (an event, named as it is reported)
+class HostDiedError(Exception):
     """The process went away, or was ended because it lied or (`late`) would not stop.
 
     `too_slow`: it had all the time that a load may take.
@@ -121,7 +121,7 @@ class Host:
         """Start a process and wait until it is ready.
 
         Raises:
-            HostDied: it was not within 20 s.
+            HostDiedError: it was not within 20 s.
             OSError: it cannot be started at all.
         """
         host = cls(spawner.start(program.command(), program.jail(cpu_s)))
@@ -189,8 +189,8 @@ class Host:
 
         Raises:
             ModelError: the runtime refused it, or met its time or memory.
-            HostDied: the process is gone.
-            CallerGone: nobody waits any more; the thread was ended.
+            HostDiedError: the process is gone.
+            CallerGoneError: nobody waits any more; the thread was ended.
         """
         header = {
             "op": "load",
@@ -225,7 +225,7 @@ class Host:
 
         Raises:
             ModelError: as `load`, or it gave what no tensor set can hold.
-            HostDied, CallerGone: as `load`.
+            HostDiedError, CallerGoneError: as `load`.
         """
         if len(outputs) > LIMITS.tensors:
             raise ModelError("failed", f"more than {LIMITS.tensors} outputs are asked for")
@@ -258,7 +258,7 @@ class Host:
         """Unload a model.
 
         Raises:
-            HostDied: the process is gone.
+            HostDiedError: the process is gone.
         """
         self.models.pop(key, None)
         try:
@@ -280,7 +280,7 @@ class Host:
             answer = self._receive(deadline + GRACE_S, MAX_TENSOR_BYTES, caller)
         except ProtocolError as error:
             raise self._end(str(error)) from error
-        except CallerGone:
+        except CallerGoneError:
             self._stop()
             self.models.pop(header["key"], None)
             raise
@@ -296,7 +296,7 @@ class Host:
         try:
             send(self.child.connection, Frame(header={"op": "stop"}))
             self._receive(time.monotonic() + GRACE_S, MAX_TENSOR_BYTES, None)
-        except (ProtocolError, HostDied):
+        except (ProtocolError, HostDiedError):
             self.child.kill()
 
     def _receive(self, deadline: float, limit: int, caller: socket | None) -> Frame:
@@ -304,16 +304,16 @@ class Host:
         stream.deadline, stream.caller = deadline, caller
         try:
             return stream.frame(limit)
-        except (ProtocolError, DeadlinePassed) as error:
+        except (ProtocolError, DeadlinePassedError) as error:
             # A process that ends itself at its deadline, as it cannot stop otherwise, is late too.
-            late = isinstance(error, DeadlinePassed) or time.monotonic() >= deadline - GRACE_S
+            late = isinstance(error, DeadlinePassedError) or time.monotonic() >= deadline - GRACE_S
             reason = "it did not answer in time" if late else str(error)
             raise self._end(reason, late=late) from error
 
-    def _end(self, reason: str, *, late: bool = False) -> HostDied:
+    def _end(self, reason: str, *, late: bool = False) -> HostDiedError:
         self.child.kill()
         self.models.clear()
-        return HostDied(reason, late=late)
+        return HostDiedError(reason, late=late)
 
 
 def _check_answer(tensor: Tensor) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 from assay.digests import sha256_hex
 from inference.executor.hosts import (
     Host,
-    HostDied,
+    HostDiedError,
     ModelBytes,
     ModelError,
     printable,
@@ -26,10 +26,10 @@ from inference.executor.hosts import (
 from inference.executor.limits import LOAD_MEMORY, Limits
 from inference.executor.programs import Program
 from inference.executor.protocol import (
-    DeadlinePassed,
+    DeadlinePassedError,
     Frame,
     ProtocolError,
-    Refusal,
+    RefusalError,
     send,
 )
 from inference.executor.spawn import Jail, Spawner
@@ -39,7 +39,7 @@ Blobs = Callable[[str], bytes | None]
 Report = dict[str, Any]
 
 
-class Need(Exception):  # noqa: N818 (an answer of the protocol)
+class NeedError(Exception):
     """Files are missing here; `digests` says which."""
 
     def __init__(self, digests: Sequence[str]) -> None:
@@ -60,7 +60,7 @@ class Upload:
         """Read the request.
 
         Raises:
-            Refusal: bad_input.
+            RefusalError: bad_input.
         """
         graph = request.header.get("graph")
         files: dict[str, tuple[int, str]] = {}
@@ -69,9 +69,9 @@ class Upload:
                 case {"name": str(name), "size": int(size), "sha256": str(sha256)}:
                     files[name] = (size, sha256)
                 case _:
-                    raise Refusal("bad_input", "a file has a name, a size and a SHA-256")
+                    raise RefusalError("bad_input", "a file has a name, a size and a SHA-256")
         if not isinstance(graph, str):
-            raise Refusal("bad_input", "the request has no graph")
+            raise RefusalError("bad_input", "the request has no graph")
         return cls(graph=graph, data=request.tail, files=files)
 
 
@@ -91,8 +91,8 @@ class Inspector:
         `trial` when nothing was loaded.
 
         Raises:
-            Refusal: bad_input, unavailable.
-            Need: external data that has to be sent first.
+            RefusalError: bad_input, unavailable.
+            NeedError: external data that has to be sent first.
         """
         upload = Upload.read(request)
         with self._lock:
@@ -115,13 +115,15 @@ class Inspector:
         Returns `{"load_ms", "run_ms", "ok", "reason", "findings"}`.
 
         Raises:
-            Refusal: unavailable: no process can be started.
+            RefusalError: unavailable: no process can be started.
         """
         cpu_s = math.ceil(self._limits.load_cpu_s + self._limits.trial_s)
         try:
             host = Host.start(self._spawner, self._program, cpu_s)
-        except (HostDied, OSError) as error:
-            raise Refusal("unavailable", "no process for the trial starts", retry=True) from error
+        except (HostDiedError, OSError) as error:
+            raise RefusalError(
+                "unavailable", "no process for the trial starts", retry=True
+            ) from error
         result: Report = {"load_ms": None, "run_ms": None, "ok": False, "reason": ""}
         try:
             finding = self._try(host, model, result)
@@ -135,19 +137,19 @@ class Inspector:
         begun = time.monotonic()
         try:
             loaded = host.load(model, begun + self._limits.load_s)
-        except (ModelError, HostDied) as error:
+        except (ModelError, HostDiedError) as error:
             late = time.monotonic() - begun > self._limits.load_cpu_s * 0.9
             return _finding("load", error, late=late, level="failed")
         result["load_ms"] = round((time.monotonic() - begun) * 1000, 1)
         try:
             zeros, names = zero_run(loaded)
-        except Refusal as error:
+        except RefusalError as error:
             words = error.message
             return {"code": "run_failed", "place": "trial", "remedy": words, "level": "flag"}
         begun = time.monotonic()
         try:
             host.run(model.key, zeros, names, begun + self._limits.trial_s)
-        except (ModelError, HostDied) as error:
+        except (ModelError, HostDiedError) as error:
             late = time.monotonic() - begun > self._limits.trial_s * 0.9
             return _finding("run", error, late=late, level="flag")
         result["run_ms"] = round((time.monotonic() - begun) * 1000, 1)
@@ -166,7 +168,7 @@ class Inspector:
             if "error" not in answer:
                 return answer
             words = "it needs more memory than an inspection may have"
-        except DeadlinePassed:
+        except DeadlinePassedError:
             words = "it takes more time than an inspection may take"
         except ProtocolError:
             words = "it ended the process that looked at it"
@@ -182,7 +184,7 @@ def _model_bytes(upload: Upload, external: Sequence[str], blobs: Blobs) -> Model
     found = {name: blobs(upload.files[name][1]) for name in external}
     missing = [upload.files[name][1] for name, data in found.items() if data is None]
     if missing:
-        raise Need(missing)
+        raise NeedError(missing)
     parts = [(name[folder:].lstrip("/"), data) for name, data in found.items() if data is not None]
     return ModelBytes(key=sha256_hex(upload.data), graph=upload.data, external=tuple(parts))
 
@@ -198,8 +200,10 @@ def _failed(findings: list[dict[str, str]]) -> bool:
     return any(finding["level"] == "failed" for finding in findings)
 
 
-def _finding(phase: str, error: ModelError | HostDied, *, late: bool, level: str) -> dict[str, str]:
-    if isinstance(error, HostDied):
+def _finding(
+    phase: str, error: ModelError | HostDiedError, *, late: bool, level: str
+) -> dict[str, str]:
+    if isinstance(error, HostDiedError):
         crash = "load_crash" if phase == "load" else "run_failed"
         code = f"{phase}_time" if late or error.late else crash
         words = "it ended the process"

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 
 from inference.executor.hosts import Host
-from inference.executor.protocol import Refusal
+from inference.executor.protocol import RefusalError
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -51,13 +51,13 @@ class Lobby:
         """Let a request wait.
 
         Raises:
-            Refusal: busy: the lobby is full, or the party has its share of it.
+            RefusalError: busy: the lobby is full, or the party has its share of it.
         """
         own = len(self._parties.get(ticket.party, ()))
         parties = len(self._parties.keys() | {ticket.party})
         share = max(1, self._limit // parties)
         if parties > 1 and own >= share:
-            raise Refusal("busy", "others wait too, and you have your share", retry=True)
+            raise RefusalError("busy", "others wait too, and you have your share", retry=True)
         if len(self) >= self._limit:
             self._push_out(share)
         self._parties.setdefault(ticket.party, deque()).append(ticket)
@@ -91,5 +91,5 @@ class Lobby:
     def _push_out(self, share: int) -> None:
         longest = max(self._parties.values(), key=len, default=deque[Ticket]())
         if len(longest) <= share:
-            raise Refusal("busy", "too many requests are waiting for a slot", retry=True)
+            raise RefusalError("busy", "too many requests are waiting for a slot", retry=True)
         longest.pop().called.set()

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from assay.errors import FormatError
-from inference.executor.protocol import Frame, Refusal
+from inference.executor.protocol import Frame, RefusalError
 
 MAX_ITEMS = 256
 MAX_ANSWER_BYTES = 64 * 2**20
@@ -85,20 +85,22 @@ def infer_many(
     total = 0
     for item in list(_items(request.header, request.tail)):
         if answers and (time.monotonic() > until or total > MAX_ANSWER_BYTES):
-            answers.append(_refused(Refusal("busy", "the time for this frame is over", retry=True)))
+            answers.append(
+                _refused(RefusalError("busy", "the time for this frame is over", retry=True))
+            )
             continue
         try:
             answers.append(infer(Frame(header={**item.header, **shared}, tail=item.tail)))
         except missing:
             if not answers:
                 raise
-            answers.append(_refused(Refusal("busy", "the model has to be loaded", retry=True)))
-        except Refusal as refusal:
+            answers.append(_refused(RefusalError("busy", "the model has to be loaded", retry=True)))
+        except RefusalError as refusal:
             answers.append(_refused(refusal))
         except FormatError as error:
-            answers.append(_refused(Refusal("bad_input", str(error))))
+            answers.append(_refused(RefusalError("bad_input", str(error))))
         except MemoryError:
-            answers.append(_refused(Refusal("internal", "out of memory", retry=True)))
+            answers.append(_refused(RefusalError("internal", "out of memory", retry=True)))
         total += sum(len(part) for part in answers[-1].parts)
     return _answer(answers)
 
@@ -109,5 +111,5 @@ def _answer(answers: Sequence[Frame]) -> Frame:
     return Frame(header={"ok": True, "items": items}, parts=parts)
 
 
-def _refused(refusal: Refusal) -> Frame:
+def _refused(refusal: RefusalError) -> Frame:
     return Frame(header=refusal.to_header())

@@ -24,7 +24,7 @@ from assay.errors import UnavailableError
 from assay.statements import Runtime
 from assay.tensors import Tensor
 from inference.executor.counters import Counters
-from inference.executor.hosts import Host, HostDied, Loaded, ModelBytes, ModelError
+from inference.executor.hosts import Host, HostDiedError, Loaded, ModelBytes, ModelError
 from inference.executor.limits import (
     BACKOFF_S,
     BLAME_S,
@@ -36,7 +36,7 @@ from inference.executor.limits import (
 )
 from inference.executor.lobby import Lobby, Ticket
 from inference.executor.programs import Program
-from inference.executor.protocol import CallerGone, Refusal, is_quiet
+from inference.executor.protocol import CallerGoneError, RefusalError, is_quiet
 from inference.executor.quarantine import Quarantine
 from inference.executor.refusals import load_refusal, load_time, run_refusal, too_late
 from inference.executor.spawn import Spawner
@@ -49,8 +49,8 @@ _log = logging.getLogger(__name__)
 class Task:
     """One request to a pool; times are on the monotonic clock.
 
-    `fetch` returns the model's bytes or raises `Refusal` or a demand for them; it is called only
-    when the process that was found does not have the model.
+    `fetch` returns the model's bytes or raises `RefusalError` or a demand for them; it is called
+    only when the process that was found does not have the model.
     """
 
     key: str
@@ -164,7 +164,7 @@ class Pool:
         """Load a model and return its signature.
 
         Raises:
-            Refusal: as `run`.
+            RefusalError: as `run`.
         """
         deadline = time.monotonic() + task.slot_wait_s + task.run_s
         return self._attempt(task, lambda host: self._loaded(host, task, deadline)[0])
@@ -173,9 +173,9 @@ class Pool:
         """Run a model on what `prepare` returns for its signature: inputs, names of outputs.
 
         Raises:
-            Refusal: busy, quarantined, unavailable, deadline, model_failed, load_failed,
+            RefusalError: busy, quarantined, unavailable, deadline, model_failed, load_failed,
                 load_memory, load_time, or what `fetch` and `prepare` raise.
-            CallerGone: nobody waits any more.
+            CallerGoneError: nobody waits any more.
         """
         asked = time.monotonic()
 
@@ -206,7 +206,7 @@ class Pool:
     def _attempt(self, task: Task, work: Callable[[Host], T]) -> T:
         try:
             return self._try(task, work)
-        except Refusal as refusal:
+        except RefusalError as refusal:
             self._counters.fail(refusal.code)
             raise
 
@@ -226,18 +226,18 @@ class Pool:
                     if self.quarantine.suspects(task.key):
                         self._seclude(host, task.key)
                     return work(host)
-                except HostDied as died:
+                except HostDiedError as died:
                     self._blame(task, died)
                     if died.late:
                         raise (load_time() if died.too_slow else too_late()) from died
                     if last:
-                        raise Refusal(
+                        raise RefusalError(
                             "unavailable", f"the model process ended: {died}", retry=True
                         ) from died
             ticket, last = Ticket(party=task.party, key=task.key), True
             until = time.monotonic() + task.slot_wait_s
 
-    def _blame(self, task: Task, died: HostDied) -> None:
+    def _blame(self, task: Task, died: HostDiedError) -> None:
         """Count a death against the model, unless the caller gave it hardly any time."""
         _log.warning("a model process ended under graph %s: %s", task.key, died)
         self._counters.add("deaths")
@@ -262,7 +262,7 @@ class Pool:
             if refusal.code != "deadline":
                 self.quarantine.load_refused(task.key, refusal.message)
             raise refusal from error
-        except HostDied as died:
+        except HostDiedError as died:
             died.too_slow = died.late and time.monotonic() >= limit
             raise
         finally:
@@ -298,7 +298,7 @@ class Pool:
         try:
             victim.drop(next(iter(victim.models)))
             self._counters.add("evictions")
-        except HostDied as died:
+        except HostDiedError as died:
             _log.warning("a model process ended while it was tidied: %s", died)
             if not release:
                 raise
@@ -312,7 +312,7 @@ class Pool:
             host.drop(task.key)
             self._counters.add("recycled")
             self._loaded(host, task, time.monotonic() + self._limits.load_s)
-        except HostDied as died:
+        except HostDiedError as died:
             _log.warning("a model process ended while it was tidied: %s", died)
         except Exception as error:  # noqa: BLE001 (the next request loads the model, or says why not)
             _log.info("graph %s is not loaded again at once: %r", task.key, error)
@@ -348,8 +348,8 @@ class Pool:
         """Return a process that is now `task`'s alone.
 
         Raises:
-            Refusal: busy, unavailable.
-            CallerGone: nobody waits any more.
+            RefusalError: busy, unavailable.
+            CallerGoneError: nobody waits any more.
         """
         asked = time.monotonic()
         with self._lock:
@@ -380,9 +380,11 @@ class Pool:
                 raise self._nobody()
             ticket.called.wait(min(left, LOOK_S))
             if caller is not None and not is_quiet(caller):
-                raise CallerGone
+                raise CallerGoneError
         if ticket.host is None:
-            raise Refusal("busy", "others wait too, and you had more than your share", retry=True)
+            raise RefusalError(
+                "busy", "others wait too, and you had more than your share", retry=True
+            )
         return ticket.host
 
     def _call(self) -> None:
@@ -412,10 +414,10 @@ class Pool:
             host.drop(other)
             self._counters.add("evictions")
 
-    def _nobody(self) -> Refusal:
+    def _nobody(self) -> RefusalError:
         if any(self._hosts):
-            return Refusal("busy", "no slot became free in time", retry=True)
-        return Refusal("unavailable", "no model process is ready", retry=True)
+            return RefusalError("busy", "no slot became free in time", retry=True)
+        return RefusalError("unavailable", "no model process is ready", retry=True)
 
     def _keep(self, slot: int) -> None:
         """Keep one slot filled, until the pool closes."""
@@ -450,7 +452,7 @@ class Pool:
             except UnavailableError:
                 host.child.kill()
                 raise
-        except (HostDied, OSError, RuntimeError, UnavailableError) as error:
+        except (HostDiedError, OSError, RuntimeError, UnavailableError) as error:
             _log.error("a model process does not start: %s", error)
             return None
         if self._closing.is_set():

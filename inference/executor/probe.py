@@ -15,9 +15,9 @@ from socket import socket
 
 from assay.statements import Runtime
 from assay.tensors import DATATYPES, Tensor, canonical_nan, tensor_digest
-from inference.executor.hosts import Host, HostDied, ModelBytes, ModelError
+from inference.executor.hosts import Host, HostDiedError, ModelBytes, ModelError
 from inference.executor.programs import Program
-from inference.executor.protocol import Frame, Refusal
+from inference.executor.protocol import Frame, RefusalError
 from inference.executor.spawn import Spawner
 from inference.executor.values import parse_tensors
 
@@ -54,8 +54,8 @@ class Prober:
         """Return the digests and the runtime.
 
         Raises:
-            Refusal: bad_input, busy, deadline, model_failed, load_failed, unavailable.
-            CallerGone: nobody waits any more.
+            RefusalError: bad_input, busy, deadline, model_failed, load_failed, unavailable.
+            CallerGoneError: nobody waits any more.
         """
         seconds = _seconds(request.header.get("deadline_s"))
         inputs = parse_tensors(request.header.get("inputs"), request.tail, "inputs")
@@ -67,7 +67,7 @@ class Prober:
             caller=caller,
         )
         if not self._lock.acquire(timeout=min(seconds, 10.0)):
-            raise Refusal("busy", "another model is being probed", retry=True)
+            raise RefusalError("busy", "another model is being probed", retry=True)
         try:
             digests = [self._process(probed) for _ in range(PROCESSES)]
         finally:
@@ -85,21 +85,23 @@ class Prober:
         """Return the output digest of each run in one fresh process."""
         try:
             host = Host.start(self._spawner, probed.program)
-        except (HostDied, OSError) as error:
-            raise Refusal("unavailable", "no process for the probe starts", retry=True) from error
+        except (HostDiedError, OSError) as error:
+            raise RefusalError(
+                "unavailable", "no process for the probe starts", retry=True
+            ) from error
         loading = True
         try:
             loaded = host.load(probed.model, probed.deadline, probed.caller)
             loading = False
             names = [value.name for value in loaded.outputs if value.datatype in DATATYPES]
             return [self._run(host, probed, names) for _ in range(RUNS)]
-        except HostDied as error:
+        except HostDiedError as error:
             words = "it does not end in time" if error.late else "it ended its process"
-            raise Refusal("deadline" if error.late else "model_failed", words) from error
+            raise RefusalError("deadline" if error.late else "model_failed", words) from error
         except ModelError as error:
             code = "load_failed" if loading else "model_failed"
             words = error.message or error.code
-            raise Refusal("deadline" if error.code == "deadline" else code, words) from error
+            raise RefusalError("deadline" if error.code == "deadline" else code, words) from error
         finally:
             host.child.kill()
 
@@ -111,5 +113,5 @@ class Prober:
 
 def _seconds(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MAX_S:
-        raise Refusal("bad_input", f"a probe has a deadline_s of up to {MAX_S:.0f} seconds")
+        raise RefusalError("bad_input", f"a probe has a deadline_s of up to {MAX_S:.0f} seconds")
     return float(value)

@@ -34,19 +34,19 @@ class ProtocolError(Exception):
     """The other side does not speak the protocol, or went away in the middle of a frame."""
 
 
-class ConnectionEnded(ProtocolError):  # noqa: N818 (the end of a stream is no error by itself)
+class ConnectionEndedError(ProtocolError):
     """The stream ended between two frames."""
 
 
-class DeadlinePassed(Exception):  # noqa: N818 (an event, named as it is reported)
+class DeadlinePassedError(Exception):
     """The other side did not answer in time."""
 
 
-class CallerGone(Exception):  # noqa: N818 (an event, named as it is reported)
+class CallerGoneError(Exception):
     """Whoever asked closed the connection: nobody waits for the answer any more."""
 
 
-class Refusal(Exception):  # noqa: N818 (an answer of the protocol, not a fault of the program)
+class RefusalError(Exception):
     """A request that gets an error as answer: `code`, a text for people, and whether to retry."""
 
     def __init__(self, code: str, message: str, *, retry: bool = False) -> None:
@@ -109,9 +109,9 @@ class Stream:
         """Read a frame up to its tail; return the header and the length of the tail.
 
         Raises:
-            ConnectionEnded: the stream ended before the frame began.
+            ConnectionEndedError: the stream ended before the frame began.
             ProtocolError: lengths or JSON are wrong, or the stream broke off.
-            DeadlinePassed, CallerGone: see `wait`.
+            DeadlinePassedError, CallerGoneError: see `wait`.
         """
         prefix = self._exactly(_PREFIX.size, fresh=True)
         total, length = _PREFIX.unpack(prefix)
@@ -144,8 +144,8 @@ class Stream:
         """Block until the connection can be read.
 
         Raises:
-            DeadlinePassed: `deadline` (on the monotonic clock) came first.
-            CallerGone: `caller` closed its end first.
+            DeadlinePassedError: `deadline` (on the monotonic clock) came first.
+            CallerGoneError: `caller` closed its end first.
         """
         poller = select.poll()
         poller.register(self.connection, select.POLLIN)
@@ -154,12 +154,12 @@ class Stream:
         while True:
             left = None if self.deadline is None else self.deadline - time.monotonic()
             if left is not None and left <= 0:
-                raise DeadlinePassed
+                raise DeadlinePassedError
             ready = dict(poller.poll(None if left is None else left * 1000 + 1))
             if self.connection.fileno() in ready:
                 return
             if self.caller is not None and self.caller.fileno() in ready:
-                raise CallerGone
+                raise CallerGoneError
 
     def _exactly(self, length: int, *, fresh: bool = False) -> bytearray:
         buffer = bytearray(length)
@@ -174,7 +174,7 @@ class Stream:
                 raise ProtocolError(f"the other side is gone: {error}") from error
             if not count:
                 if fresh and not done:
-                    raise ConnectionEnded("the stream ended")
+                    raise ConnectionEndedError("the stream ended")
                 raise ProtocolError("the stream broke off")
             done += count
         return buffer

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 from inference.executor.limits import DEATHS, DEATHS_WINDOW_S
-from inference.executor.protocol import Refusal
+from inference.executor.protocol import RefusalError
 
 _REMEMBERED = 256
 Clock = Callable[[], float]
@@ -46,11 +46,11 @@ class Quarantine:
         """Let a model pass.
 
         Raises:
-            Refusal: quarantined.
+            RefusalError: quarantined.
         """
         with self._lock:
             if self._left(key) > 0:
-                raise Refusal("quarantined", self._words(key))
+                raise RefusalError("quarantined", self._words(key))
 
     def suspects(self, key: str) -> bool:
         """Tell whether a process has ended under a model of late."""

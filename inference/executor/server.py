@@ -10,11 +10,11 @@ from socket import SHUT_RDWR, socket
 
 from inference.executor.blobs import Pinned
 from inference.executor.protocol import (
-    CallerGone,
-    ConnectionEnded,
+    CallerGoneError,
+    ConnectionEndedError,
     Frame,
     ProtocolError,
-    Refusal,
+    RefusalError,
     Stream,
     listen,
     send,
@@ -66,9 +66,9 @@ class Server:
             self._connections.add(connection)
         try:
             self._converse(connection)
-        except ConnectionEnded:
+        except ConnectionEndedError:
             pass
-        except CallerGone:
+        except CallerGoneError:
             _log.info("a caller went away during its request")
         except ProtocolError as error:
             _log.warning("a connection was closed: %s", error)
@@ -93,11 +93,11 @@ class Server:
     def _answer(self, request: Frame, session: Session) -> Frame:
         try:
             return self._service.answer(request, session)
-        except (CallerGone, ProtocolError):
+        except (CallerGoneError, ProtocolError):
             raise
         except Exception:  # noqa: BLE001 (a bug must not cost the connection its answer)
             _log.exception("a request failed")
-            return Frame(header=Refusal("internal", "the executor failed").to_header())
+            return Frame(header=RefusalError("internal", "the executor failed").to_header())
 
     def _enter(self, step: int) -> None:
         with self._idle:

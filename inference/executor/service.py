@@ -32,7 +32,7 @@ from inference.executor import many
 from inference.executor.blobs import BlobCache, Pinned
 from inference.executor.counters import Counters
 from inference.executor.hosts import Loaded, ModelBytes
-from inference.executor.inspection import Inspector, Need
+from inference.executor.inspection import Inspector, NeedError
 from inference.executor.limits import SLOT_WAIT_S
 from inference.executor.pool import Pool, Ran, Task
 from inference.executor.probe import Prober
@@ -40,7 +40,7 @@ from inference.executor.protocol import (
     MAX_BLOB_BYTES,
     MAX_TENSOR_BYTES,
     Frame,
-    Refusal,
+    RefusalError,
 )
 from inference.executor.signing import Digests, Signer, Subjects, pairs_of
 from inference.executor.trace import Tracer
@@ -126,21 +126,21 @@ class Service:
         """Return the answer to one request; errors are answers too.
 
         Raises:
-            CallerGone: nobody waits for it.
+            CallerGoneError: nobody waits for it.
         """
         operation = self._operations.get(str(request.header.get("op")))
         if operation is None:
-            return _refuse(Refusal("bad_input", "no such operation"))
+            return _refuse(RefusalError("bad_input", "no such operation"))
         try:
             result = operation(request, session)
-        except Need as need:
+        except NeedError as need:
             return Frame(header={"need": [{"sha256": sha256} for sha256 in need.digests]})
-        except Refusal as refusal:
+        except RefusalError as refusal:
             result = _refuse(refusal)
         except FormatError as error:
-            result = _refuse(Refusal("bad_input", str(error)))
+            result = _refuse(RefusalError("bad_input", str(error)))
         except MemoryError:
-            result = _refuse(Refusal("internal", "out of memory", retry=True))
+            result = _refuse(RefusalError("internal", "out of memory", retry=True))
         if request.header["op"] != "blob":
             session.blobs.clear()
         return result
@@ -220,7 +220,7 @@ class Service:
         task = self._task(pool, request, _target(request), session)
         try:
             ran = pool.run(task, zero_run)
-        except Refusal as refusal:
+        except RefusalError as refusal:
             if refusal.retry:
                 raise
             return _ok(runnable=False, code=refusal.code, reason=refusal.message, run_ms=None)
@@ -267,14 +267,14 @@ class Service:
 
     def infer_many(self, request: Frame, session: Session) -> Frame:
         """Do it for several executions of one model, each for itself."""
-        return many.infer_many(request, lambda one: self.infer(one, session), missing=Need)
+        return many.infer_many(request, lambda one: self.infer(one, session), missing=NeedError)
 
     def _pool(self, header: dict[str, Any]) -> Pool:
         kind, wanted = header.get("kind", "portable"), header.get("runtime")
         for digest, pool in self._pools.items():
             if pool.runtime.kind == kind and wanted in (None, digest):
                 return pool
-        raise Refusal("unavailable", f"this executor has no such {str(kind)[:20]} runtime")
+        raise RefusalError("unavailable", f"this executor has no such {str(kind)[:20]} runtime")
 
     def _task(self, pool: Pool, request: Frame, target: Target, session: Session) -> Task:
         def fetch() -> ModelBytes:
@@ -282,7 +282,7 @@ class Service:
             found = {sha256: session.blobs.get(sha256) for sha256 in wanted}
             missing = [sha256 for sha256, data in found.items() if data is None]
             if missing:
-                raise Need(missing)
+                raise NeedError(missing)
             files = {sha256: data for sha256, data in found.items() if data is not None}
             return ModelBytes(
                 key=target.key,
@@ -320,11 +320,11 @@ def _target(request: Frame) -> Target:
     header = request.header
     resources = header.get("resources")
     if not isinstance(resources, list):
-        raise Refusal("bad_input", "the request has no resources")
+        raise RefusalError("bad_input", "the request has no resources")
     path = _text(header, "graph")
     external = header.get("external") or []
     if not isinstance(external, list):
-        raise Refusal("bad_input", "external is a list of paths")
+        raise RefusalError("bad_input", "external is a list of paths")
     return _target_of(pairs_of(resources), path, tuple(map(str, external)))
 
 
@@ -334,12 +334,12 @@ def _target_of(pairs: tuple[tuple[str, str], ...], path: str, external: tuple[st
     manifest = Manifest.from_pairs(pairs)
     digests = {item.name: item.sha256 for item in manifest.resources}
     if path not in digests:
-        raise Refusal("bad_input", f"{path[:200]} is no file of the manifest")
+        raise RefusalError("bad_input", f"{path[:200]} is no file of the manifest")
     try:
         files = beside(path, external, digests)
     except (KeyError, ValueError) as error:
         words = f"of the external files one is no file beside the graph: {error}"
-        raise Refusal("bad_input", words[:300]) from error
+        raise RefusalError("bad_input", words[:300]) from error
     graph = Graph(path=path, sha256=digests[path])
     return Target(manifest=manifest.digest, graph=graph, external=files)
 
@@ -350,14 +350,14 @@ def _check_inputs(loaded: Loaded, inputs: list[Tensor], kind: str) -> None:
     given = {tensor.name for tensor in inputs}
     for name in declared:
         if name not in given:
-            raise Refusal("bad_input", f"the input {name[:200]!r} is missing")
+            raise RefusalError("bad_input", f"the input {name[:200]!r} is missing")
     for tensor in inputs:
         if tensor.datatype == "BF16" and kind == "portable":
-            raise Refusal("bad_input", f"BF16 is {NATIVE_ONLY}")
+            raise RefusalError("bad_input", f"BF16 is {NATIVE_ONLY}")
         if tensor.name not in declared:
-            raise Refusal("bad_input", f"the model has no input {tensor.name[:200]!r}")
+            raise RefusalError("bad_input", f"the model has no input {tensor.name[:200]!r}")
         if declared[tensor.name] != tensor.datatype:
-            raise Refusal(
+            raise RefusalError(
                 "bad_input",
                 f"the input {tensor.name[:200]!r} is {declared[tensor.name]}, "
                 f"not {tensor.datatype}",
@@ -369,10 +369,10 @@ def _output_names(loaded: Loaded, wanted: object) -> list[str]:
     if wanted is None:
         return names
     if not isinstance(wanted, list) or not wanted or len(set(map(str, wanted))) != len(wanted):
-        raise Refusal("bad_input", "outputs are distinct names")
+        raise RefusalError("bad_input", "outputs are distinct names")
     for name in wanted:
         if name not in names:
-            raise Refusal("bad_input", f"the model has no output {str(name)[:200]!r}")
+            raise RefusalError("bad_input", f"the model has no output {str(name)[:200]!r}")
     return wanted
 
 
@@ -399,13 +399,15 @@ def _inferred(envelope: str, digests: Digests, outputs: list[Tensor], ran: Ran) 
 def _text(header: dict[str, Any], name: str) -> str:
     value = header.get(name)
     if not isinstance(value, str):
-        raise Refusal("bad_input", f"the request has no {name}")
+        raise RefusalError("bad_input", f"the request has no {name}")
     return value
 
 
 def _seconds(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _MAX_RUN_S:
-        raise Refusal("bad_input", f"a time limit is a number of seconds up to {_MAX_RUN_S:.0f}")
+        raise RefusalError(
+            "bad_input", f"a time limit is a number of seconds up to {_MAX_RUN_S:.0f}"
+        )
     return float(value)
 
 
@@ -413,5 +415,5 @@ def _ok(**fields: Any) -> Frame:
     return Frame(header={"ok": True, **fields})
 
 
-def _refuse(refusal: Refusal) -> Frame:
+def _refuse(refusal: RefusalError) -> Frame:
     return Frame(header=refusal.to_header())

@@ -33,7 +33,7 @@ from assay.statements import (
 )
 from assay.tensors import SALT_BYTES, commitment
 from inference.executor.pool import Ran
-from inference.executor.protocol import Refusal
+from inference.executor.protocol import RefusalError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,14 +82,14 @@ class Signer:
         """Return what the checkpoint `note` shows, after checking the log's signature.
 
         Raises:
-            Refusal: bad_input: not a checkpoint of the log that was named at start.
+            RefusalError: bad_input: not a checkpoint of the log that was named at start.
         """
         if not isinstance(note, str):
-            raise Refusal("bad_input", "the request has no checkpoint")
+            raise RefusalError("bad_input", "the request has no checkpoint")
         try:
             return self._observe(note)
         except (FormatError, VerificationError) as error:
-            raise Refusal("bad_input", f"the checkpoint is not the log's: {error}") from error
+            raise RefusalError("bad_input", f"the checkpoint is not the log's: {error}") from error
 
     def _verify(self, note: str) -> Observed:
         opened = open_note(note.encode("utf-8", "replace"), [self._log])
@@ -160,7 +160,7 @@ def pairs_of(resources: Sequence[object]) -> tuple[tuple[str, str], ...]:
     """Read `[[name, sha256], …]`.
 
     Raises:
-        Refusal: bad_input: not that.
+        RefusalError: bad_input: not that.
     """
     pairs = []
     for item in resources:
@@ -168,5 +168,5 @@ def pairs_of(resources: Sequence[object]) -> tuple[tuple[str, str], ...]:
             case [str(name), str(sha256)]:
                 pairs.append((name, sha256))
             case _:
-                raise Refusal("bad_input", "resources are pairs of a name and a SHA-256")
+                raise RefusalError("bad_input", "resources are pairs of a name and a SHA-256")
     return tuple(pairs)

@@ -24,15 +24,15 @@ from assay.errors import FormatError
 from assay.statements import Runtime
 from assay.tensors import DATATYPES, Tensor, canonical_nan, encode_tensors
 from assay.trace import LEVEL, Node, Trace, Value, expose, in_groups, step_of, value_of
-from inference.executor.hosts import Host, HostDied, Loaded, ModelBytes, ModelError
+from inference.executor.hosts import Host, HostDiedError, Loaded, ModelBytes, ModelError
 from inference.executor.limits import LOAD_MEMORY, Limits
 from inference.executor.programs import Program
 from inference.executor.protocol import (
     MAX_BLOB_BYTES,
-    DeadlinePassed,
+    DeadlinePassedError,
     Frame,
     ProtocolError,
-    Refusal,
+    RefusalError,
     send,
 )
 from inference.executor.spawn import Jail, Spawner
@@ -43,7 +43,7 @@ _GROUP = 128  # values that are exposed at a time
 _TOLD_BYTES = 64 * 2**20
 
 
-class _Full(Exception):  # noqa: N818 (an event: fewer values at a time may do)
+class _FullError(Exception):
     """The values of one group did not fit into memory or into one answer."""
 
 
@@ -92,15 +92,15 @@ class Tracer:
         """Return the trace and the graph's outputs, or with `node` that node's parts.
 
         Raises:
-            Refusal: bad_input, busy, deadline, model_failed, load_failed, unavailable.
-            CallerGone: nobody waits any more.
+            RefusalError: bad_input, busy, deadline, model_failed, load_failed, unavailable.
+            CallerGoneError: nobody waits any more.
         """
         header = request.header
         seconds, index = header.get("deadline_s"), header.get("node")
         if not isinstance(seconds, int | float) or not 0 < seconds <= 900:
-            raise Refusal("bad_input", "a trace has a deadline_s of up to 900 seconds")
+            raise RefusalError("bad_input", "a trace has a deadline_s of up to 900 seconds")
         if index is not None and (not isinstance(index, int) or isinstance(index, bool)):
-            raise Refusal("bad_input", "a node is a number")
+            raise RefusalError("bad_input", "a node is a number")
         inputs = parse_tensors(header.get("inputs"), request.tail, "inputs")
         asked = Asked(
             model=fetch(),
@@ -111,7 +111,7 @@ class Tracer:
             caller=caller,
         )
         if not self._lock.acquire(timeout=min(seconds, 10.0)):
-            raise Refusal("busy", "another trace is being made", retry=True)
+            raise RefusalError("busy", "another trace is being made", retry=True)
         try:
             return self._trace(asked) if index is None else self._node(asked, index)
         finally:
@@ -130,7 +130,7 @@ class Tracer:
             total += len(tensor.data)
             if total > MAX_TRACED_BYTES:
                 words = f"its values have more than {MAX_TRACED_BYTES} bytes together"
-                raise Refusal("model_failed", words)
+                raise RefusalError("model_failed", words)
         trace = Trace(
             graph=sha256_hex(asked.model.graph),
             input=sha256_hex(encode_tensors(asked.inputs)),
@@ -153,7 +153,9 @@ class Tracer:
         outline = self._outline(asked, index)
         node = next((node for node in outline.nodes if node.index == index), None)
         if node is None:
-            raise Refusal("bad_input", f"the graph has no node {index} that an output depends on")
+            raise RefusalError(
+                "bad_input", f"the graph has no node {index} that an output depends on"
+            )
         values = self._values(asked, outline, [*outline.wanted, *node.outputs])
         found = {tensor.name: canonical_nan(tensor) for tensor in values}
         found |= {tensor.name: tensor for tensor in asked.inputs}
@@ -187,8 +189,10 @@ class Tracer:
         """Yield the graph's outputs and the values `names`, as far as they are tensors."""
         try:
             host = Host.start(self._spawner, asked.program)
-        except (HostDied, OSError) as error:
-            raise Refusal("unavailable", "no process for the trace starts", retry=True) from error
+        except (HostDiedError, OSError) as error:
+            raise RefusalError(
+                "unavailable", "no process for the trace starts", retry=True
+            ) from error
 
         def run(group: Sequence[str]) -> list[Tensor]:
             return _run(host, asked, expose(asked.model.graph, group), group)
@@ -196,12 +200,12 @@ class Tracer:
         inner = [name for name in dict.fromkeys(names) if name not in outline.outputs]
         try:
             yield from _run(host, asked, asked.model.graph, outline.outputs)
-            yield from in_groups(inner, run, size=_GROUP, full=_Full)
-        except HostDied as error:
+            yield from in_groups(inner, run, size=_GROUP, full=_FullError)
+        except HostDiedError as error:
             code = "deadline" if error.late else "unavailable"
-            raise Refusal(code, f"the process of the trace ended: {error}") from error
-        except _Full as error:
-            raise Refusal("model_failed", f"one value alone is too large: {error}") from error
+            raise RefusalError(code, f"the process of the trace ended: {error}") from error
+        except _FullError as error:
+            raise RefusalError("model_failed", f"one value alone is too large: {error}") from error
         finally:
             host.child.kill()
 
@@ -219,7 +223,7 @@ class Tracer:
         """Let the jailed child read the graph.
 
         Raises:
-            Refusal: bad_input: it is none, or its values cannot be told.
+            RefusalError: bad_input: it is none, or its values cannot be told.
         """
         size = sum(map(len, parts))
         program = [sys.executable, "-m", "inference.executor.trace_child"]
@@ -229,15 +233,15 @@ class Tracer:
         try:
             send(child.connection, Frame(header=header, parts=parts))
             answer = child.stream.frame(MAX_BLOB_BYTES)
-        except DeadlinePassed as error:
-            raise Refusal("deadline", "the graph takes too long to read") from error
+        except DeadlinePassedError as error:
+            raise RefusalError("deadline", "the graph takes too long to read") from error
         except ProtocolError as error:
-            raise Refusal("bad_input", "the graph ended the process that read it") from error
+            raise RefusalError("bad_input", "the graph ended the process that read it") from error
         finally:
             child.kill()
         if "error" in answer.header:
             words = str(answer.header.get("message"))[:500]
-            raise Refusal("bad_input", f"this graph cannot be traced: {words}")
+            raise RefusalError("bad_input", f"this graph cannot be traced: {words}")
         return answer
 
 
@@ -258,11 +262,13 @@ def _run(host: Host, asked: Asked, graph: bytes, names: Sequence[str]) -> list[T
         host.drop(key)
     except ModelError as error:
         if error.code == "memory" or error.message.startswith("the answer is larger"):
-            raise _Full(error.message) from error
+            raise _FullError(error.message) from error
         if error.code == "deadline":
-            raise Refusal("deadline", "the deadline passed before the trace was made") from error
+            raise RefusalError(
+                "deadline", "the deadline passed before the trace was made"
+            ) from error
         code = "load_failed" if loading else "model_failed"
-        raise Refusal(code, f"the model failed: {error.message}") from error
+        raise RefusalError(code, f"the model failed: {error.message}") from error
     return tensors
 
 

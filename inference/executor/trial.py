@@ -6,7 +6,7 @@ import math
 
 from assay.tensors import DATATYPES, Tensor
 from inference.executor.hosts import Loaded
-from inference.executor.protocol import Refusal
+from inference.executor.protocol import RefusalError
 from inference.executor.values import Value
 
 MAX_ELEMENTS = 2**24
@@ -16,14 +16,14 @@ def zero_run(loaded: Loaded) -> tuple[list[Tensor], list[str]]:
     """Return an input of zeros for each that `loaded` takes, free dimensions 1, and all outputs.
 
     Raises:
-        Refusal: not_runnable: it takes or gives what is no tensor here, or takes very much.
+        RefusalError: not_runnable: it takes or gives what is no tensor here, or takes very much.
     """
     inputs = [_zeros(value) for value in loaded.inputs]
     zeros = [tensor for tensor in inputs if tensor is not None]
     outputs = all(value.datatype in DATATYPES for value in loaded.outputs)
     if len(zeros) < len(inputs) or not outputs:
         words = "it has inputs or outputs that the portable runtime cannot take or give"
-        raise Refusal("not_runnable", words)
+        raise RefusalError("not_runnable", words)
     return zeros, [value.name for value in loaded.outputs]
 
 

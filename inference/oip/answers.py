@@ -16,7 +16,7 @@ from rest_framework.exceptions import AuthenticationFailed
 
 from assay.errors import AssayError
 from inference.errors import InferenceError
-from inference.executor.protocol import CallerGone
+from inference.executor.protocol import CallerGoneError
 from ledger.errors import LedgerError
 from registry.errors import RegistryError
 
@@ -55,7 +55,7 @@ def describe(error: Exception) -> JsonResponse:
             log.warning("a /v2 view was not answered: %s", error)
             words = "The database does not answer; try again in a moment."
             return error_response(503, "unavailable", words, {"Retry-After": "5"})
-        case CallerGone():
+        case CallerGoneError():
             return error_response(499, "caller_gone", "The caller hung up.")  # nobody reads it
     log.error("a /v2 view failed", exc_info=error)
     return error_response(500, "internal", "Something broke on our side; it was noted.")

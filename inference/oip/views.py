@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from rest_framework.request import Request
 
 from inference import quarantine, runtimes
-from inference.client import ExecutorError, ExecutorUnavailable
+from inference.client import ExecutorError, ExecutorUnavailableError
 from inference.errors import ExecutorAwayError, NotOfferedError, NotRunnableError
 from inference.oip.answers import endpoint, error_response
 from inference.services.asking import executor
@@ -59,7 +59,7 @@ def ready(request: HttpRequest) -> HttpResponse:
 def _need_executor() -> None:
     try:
         executor().status()
-    except (ExecutorError, ExecutorUnavailable) as error:
+    except (ExecutorError, ExecutorUnavailableError) as error:
         raise ExecutorAwayError("No executor answers; try again in a moment.") from error
 
 

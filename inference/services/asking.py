@@ -20,7 +20,7 @@ from assay.tensors import Tensor, encode_tensors, tensor_digest
 from inference.bulk import BulkClient
 from inference.client import (
     ExecutorError,
-    ExecutorUnavailable,
+    ExecutorUnavailableError,
     InferRequest,
     InferResult,
 )
@@ -118,7 +118,7 @@ def ask(
     Raises:
         InferenceError: the executor's refusal, or an answer that cannot be believed.
         NobodyThereError: no executor took it.
-        CallerGone: the run was stopped.
+        CallerGoneError: the run was stopped.
     """
     asked = Asked(execution=execution, signature=signature, inputs=tuple(inputs))
     head = _heads.get(None, newest_checkpoint)
@@ -138,7 +138,7 @@ def ask_many(
     What was not begun `stop_after_s` seconds after the first comes back as ExecutorBusyError.
 
     Raises:
-        NobodyThereError, CallerGone: as `ask`, for all of them.
+        NobodyThereError, CallerGoneError: as `ask`, for all of them.
         ExecutorAwayError: no answer to any; some may have run.
     """
     head = _heads.get(None, newest_checkpoint)
@@ -170,7 +170,7 @@ def _translating() -> Iterator[None]:
         yield
     except ExecutorError as error:
         raise _translated(error) from error
-    except ExecutorUnavailable as error:
+    except ExecutorUnavailableError as error:
         refused = isinstance(error.__cause__, OSError)
         kind = NobodyThereError if refused else ExecutorAwayError
         raise kind("No executor answers; try again in a moment.") from error

@@ -24,7 +24,7 @@ from django.db.models.functions import JSONObject
 from assay.digests import sha256
 from assay.tensors import tensor_digest
 from inference.choices import ExecutorKind, InputSource, ReplayState
-from inference.client import ExecutorError, ExecutorUnavailable
+from inference.client import ExecutorError, ExecutorUnavailableError
 from inference.errors import BadTensorError, InferenceError
 from inference.models import DeterminismCheck, Replay
 from inference.probing import probe
@@ -82,7 +82,7 @@ def check_some() -> int:
                     continue
                 try:
                     tried += _check(release, kind)
-                except ExecutorUnavailable as error:
+                except ExecutorUnavailableError as error:
                     log.info("releases wait to be tried: %s", error)
                     return tried
     return tried
@@ -92,7 +92,7 @@ def _check(release: Release, kind: str) -> bool:
     """Try one release in one kind; False when it has to wait.
 
     Raises:
-        ExecutorUnavailable: nobody answers.
+        ExecutorUnavailableError: nobody answers.
     """
     revision = release.revision
     row = DeterminismCheck(revision=revision, kind=kind, input_source=InputSource.GENERATED)

@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 
 from django.db import connection
 
-from inference.client import ExecutorError, ExecutorUnavailable
+from inference.client import ExecutorError, ExecutorUnavailableError
 from inference.failpoints import reach
 from inference.services import queue
 from inference.services.asking import executor
@@ -110,7 +110,7 @@ def lanes() -> dict[str, int]:
     """Return how many lanes each kind has: half of its slots; none when no executor answers."""
     try:
         kinds = executor().status().kinds
-    except (ExecutorError, ExecutorUnavailable) as error:
+    except (ExecutorError, ExecutorUnavailableError) as error:
         log.warning("the queue waits: %s", error)
         return {}
     return {kind: max(1, of["slots"] // 2) for kind, of in kinds.items()}

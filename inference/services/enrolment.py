@@ -17,7 +17,7 @@ def enrol(*, name: str = "") -> str:
     """Register the key of the executor that answers; return its fingerprint. Idempotent.
 
     Raises:
-        ExecutorError, ExecutorUnavailable: it does not answer.
+        ExecutorError, ExecutorUnavailableError: it does not answer.
         RegistryError: the registry refuses the registration.
     """
     client = executor()

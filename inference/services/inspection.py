@@ -17,7 +17,7 @@ from django.db import DataError, connection
 from assay.digests import sha256
 from inference.client import (
     ExecutorError,
-    ExecutorUnavailable,
+    ExecutorUnavailableError,
     Finding,
     Inspection,
     RevisionFile,
@@ -44,7 +44,7 @@ def inspect_pending() -> int:
                 continue
             try:
                 done += inspect(revision_id)
-            except ExecutorUnavailable as error:
+            except ExecutorUnavailableError as error:
                 log.warning("inspections wait at revision %s: %s", revision_id, error)
                 if isinstance(error.__cause__, OSError):  # nobody listens
                     return done
@@ -59,7 +59,7 @@ def inspect(revision_id: str) -> bool:
     What is too large for any executor fails: else it would be read and sent again for ever.
 
     Raises:
-        ExecutorError, ExecutorUnavailable, UnknownFileError: it waits on.
+        ExecutorError, ExecutorUnavailableError, UnknownFileError: it waits on.
     """
     revision = Revision.objects.get(pk=revision_id)
     if revision.state != RevisionState.PENDING:

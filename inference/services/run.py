@@ -34,7 +34,7 @@ from inference.errors import (
     ModelFailedError,
     StillRunningError,
 )
-from inference.executor.protocol import CallerGone
+from inference.executor.protocol import CallerGoneError
 from inference.failpoints import reach
 from inference.models import Execution
 from inference.selectors import tensor_bytes
@@ -68,7 +68,7 @@ def infer(plan: Plan, *, caller: socket | None = None) -> Outcome:
 
     Raises:
         InferenceError, LedgerError: see the errors' own words.
-        CallerGone: that happened; without an Idempotency-Key nothing was written.
+        CallerGoneError: that happened; without an Idempotency-Key nothing was written.
     """
     keyed = plan.execution.idempotency_key is not None
     outcome = _run_keyed(plan, caller) if keyed else _run_fresh(plan, caller)
@@ -163,7 +163,7 @@ def _run_leased(plan: Plan, lease: uuid.UUID, caller: socket | None) -> Outcome:
             fail(execution, lease, _end_of(error), error.code, error.message)
         raise
     except Exception as error:
-        gone = isinstance(error, CallerGone)
+        gone = isinstance(error, CallerGoneError)
         code = getattr(error, "code", "caller_gone" if gone else "internal")
         words = "Its caller hung up." if gone else getattr(error, "message", "The server failed.")
         # When the lease is lost, or the database is away, the sweeper ends the row.

@@ -26,7 +26,7 @@ from assay.capsule import compare_final
 from assay.errors import FormatError
 from assay.tensors import decode_tensors
 from inference.choices import ExecutionState, ExecutorKind, TraceState
-from inference.client import ExecutorClient, ExecutorError, ExecutorUnavailable
+from inference.client import ExecutorClient, ExecutorError, ExecutorUnavailableError
 from inference.errors import (
     DroppedError,
     InferenceError,
@@ -140,7 +140,7 @@ def work(row: Trace) -> bool:
     """Make a claimed trace and write its end; False when no executor took it."""
     try:
         fields = _made(row.execution, executor())
-    except ExecutorUnavailable as error:
+    except ExecutorUnavailableError as error:
         _again(row, untouched=isinstance(error.__cause__, OSError))
         log.warning("trace %s waits on: %s", row.pk, error)
         return not isinstance(error.__cause__, OSError)

@@ -11,7 +11,7 @@ from assay.capsule import Capsule, make_capsule
 from assay.errors import FormatError, VerificationError
 from assay.trace import Comparison, Trace as Record, compare, parse_trace
 from inference.choices import TraceState
-from inference.client import ExecutorError, ExecutorUnavailable
+from inference.client import ExecutorError, ExecutorUnavailableError
 from inference.errors import (
     BadRequestError,
     DroppedError,
@@ -152,5 +152,5 @@ def capsule_of(row: Trace, user: Caller, *, node: int | None, against: Trace | N
     except ExecutorError as error:
         words = f"The executor refuses: {error.message}."
         raise (ExecutorBusyError if error.retry else NotComparableError)(words) from error
-    except ExecutorUnavailable as error:
+    except ExecutorUnavailableError as error:
         raise ExecutorAwayError("No executor answers; try again in a moment.") from error

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 
 from inference.choices import ExecutionState
-from inference.client import ExecutorError, ExecutorUnavailable
+from inference.client import ExecutorError, ExecutorUnavailableError
 from inference.errors import InferenceError
 from inference.models import Execution
 from inference.services.asking import executor, read_blob
@@ -29,7 +29,7 @@ def warm_up(revision_id: str) -> bool:
         return False  # its inspection tried: the model's page says why it does not run
     try:
         warmth = executor().warm(signature_of(revision).ref, read_blob)
-    except (ExecutorUnavailable, ExecutorError, InferenceError, RegistryError) as error:
+    except (ExecutorUnavailableError, ExecutorError, InferenceError, RegistryError) as error:
         log.info("revision %s is not warmed up: %s", revision_id, error)
         return False
     if not warmth.runnable:
@@ -42,7 +42,7 @@ def warm_after_start() -> int:
     try:
         if executor().status().models:
             return 0
-    except (ExecutorUnavailable, ExecutorError):
+    except (ExecutorUnavailableError, ExecutorError):
         return 0
     newest = Execution.objects.order_by("-created_at", "id")[:_LOOKED_AT]
     ran = [

@@ -30,7 +30,7 @@ from inference.errors import (
     ModelFailedError,
     NotRunnableError,
 )
-from inference.executor.protocol import CallerGone
+from inference.executor.protocol import CallerGoneError
 from inference.selectors import tensor_bytes
 from inference.services.asking import Answer, Asked, NobodyThereError, ask_many
 from inference.services.finish import LeaseLostError, fail, give_back
@@ -150,7 +150,7 @@ def _run(ready: Sequence[tuple[Claim, Asked]], keeper: Keeper) -> Sequence[Answe
             stop_after_s=STOP_AFTER_S,
             caller=keeper.far,
         )
-    except CallerGone:
+    except CallerGoneError:
         for claim, _ in ready:
             _stop(claim, keeper)
         return []

@@ -13,7 +13,7 @@ from pytest_django import Settings
 from assay.tensors import DATATYPES, encode_tensors
 from inference import tasks
 from inference.choices import ExecutorKind, InputSource
-from inference.client import ExecutorError, ExecutorUnavailable
+from inference.client import ExecutorError, ExecutorUnavailableError
 from inference.errors import BadTensorError
 from inference.models import DeterminismCheck, Execution
 from inference.services import determinism
@@ -116,7 +116,7 @@ def test_an_executor_that_is_away_is_asked_again(site: Site, alice: Person) -> N
 
     class Away:
         def trace(self, *_: Any) -> Any:
-            raise ExecutorUnavailable("nobody")
+            raise ExecutorUnavailableError("nobody")
 
     class Busy:
         def trace(self, *_: Any) -> Any:

@@ -9,7 +9,7 @@ import pytest
 from django.db import connection, connections
 
 from inference import tasks, wakeups
-from inference.client import ExecutorClient, ExecutorError, ExecutorUnavailable, Inspection
+from inference.client import ExecutorClient, ExecutorError, ExecutorUnavailableError, Inspection
 from inference.services import asking, inspection
 from inference.services.run import infer
 from registry.choices import RevisionState
@@ -141,7 +141,7 @@ def test_an_executor_that_breaks_off_at_one_revision_is_asked_about_the_next(
 
     def first_breaks(revision_id: str) -> bool:
         if Model.objects.get(head=revision_id).name == "first":
-            raise ExecutorUnavailable("the executor gave no answer")
+            raise ExecutorUnavailableError("the executor gave no answer")
         return honest(revision_id)
 
     monkeypatch.setattr(inspection, "inspect", first_breaks)

@@ -13,10 +13,10 @@ import pytest
 from assay.dsse import load_public_key, parse_compact, verify_envelope
 from assay.errors import FormatError
 from inference.bulk import BulkClient
-from inference.client import ExecutorError, ExecutorUnavailable, InferRequest, InferResult
+from inference.client import ExecutorError, ExecutorUnavailableError, InferRequest, InferResult
 from inference.executor import many
 from inference.executor.many import infer_many, joined, split
-from inference.executor.protocol import CallerGone, Frame, Refusal
+from inference.executor.protocol import CallerGoneError, Frame, RefusalError
 from inference.ids import uuid7
 from tests.inference.conftest import LOG
 from tests.inference.executor.models import Revision, add, endless, floats
@@ -73,7 +73,7 @@ def test_who_hangs_up_stops_the_run(client: BulkClient) -> None:
     near, far = socketpair()
     timer = threading.Timer(0.3, near.close)
     timer.start()
-    with pytest.raises(CallerGone), far:
+    with pytest.raises(CallerGoneError), far:
         client.infer_many(requests(revision, 1.0, 2.0), revision.read, stop_after_s=20, caller=far)
     timer.join()
 
@@ -85,7 +85,7 @@ def test_an_answer_that_makes_no_sense_is_no_answer(
     revision = Revision.of(add())
     asked = requests(revision, 1.0, 2.0)
     monkeypatch.setattr(client, "_call", lambda *_, **__: Frame(header={"ok": True, **lie}))
-    with pytest.raises(ExecutorUnavailable, match="makes no sense"):
+    with pytest.raises(ExecutorUnavailableError, match="makes no sense"):
         client.infer_many(asked, revision.read, stop_after_s=20)
 
 
@@ -93,9 +93,9 @@ def test_another_number_of_answers_is_no_answer(
     client: BulkClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     revision = Revision.of(add())
-    one = Frame(header={"items": [{"tail": 0, **Refusal("busy", "full").to_header()}]})
+    one = Frame(header={"items": [{"tail": 0, **RefusalError("busy", "full").to_header()}]})
     monkeypatch.setattr(client, "_call", lambda *_, **__: one)
-    with pytest.raises(ExecutorUnavailable, match="another number"):
+    with pytest.raises(ExecutorUnavailableError, match="another number"):
         client.infer_many(requests(revision, 1.0, 2.0), revision.read, stop_after_s=20)
 
 
@@ -132,7 +132,7 @@ def test_items_come_whole_and_in_their_order() -> None:
 @pytest.mark.parametrize(
     ("error", "code"),
     [
-        (Refusal("model_failed", "no"), "model_failed"),
+        (RefusalError("model_failed", "no"), "model_failed"),
         (FormatError("no"), "bad_input"),
         (MemoryError(), "internal"),
         (MissingError(), "busy"),

@@ -11,7 +11,7 @@ from rest_framework.test import APIClient
 
 from inference import tasks, wakeups
 from inference.choices import TraceState
-from inference.client import ExecutorError, ExecutorUnavailable
+from inference.client import ExecutorError, ExecutorUnavailableError
 from inference.errors import (
     DroppedError,
     NotRunnableError,
@@ -52,8 +52,8 @@ class Away:
         raise self.error
 
 
-def unheard() -> ExecutorUnavailable:
-    error = ExecutorUnavailable("nobody")
+def unheard() -> ExecutorUnavailableError:
+    error = ExecutorUnavailableError("nobody")
     error.__cause__ = OSError()
     return error
 
@@ -62,7 +62,7 @@ def unheard() -> ExecutorUnavailable:
     ("error", "attempts"),
     [
         (unheard(), 0),
-        (ExecutorUnavailable("it broke"), 1),
+        (ExecutorUnavailableError("it broke"), 1),
         (ExecutorError("busy", "another", retry=True), 0),
         (ExecutorError("unavailable", "it ended", retry=True), 1),
     ],
@@ -184,7 +184,7 @@ def test_the_database_holds_the_states_apart(ran: Execution) -> None:
     [
         (ExecutorError("busy", "another", retry=True), (503, "executor_busy")),
         (ExecutorError("bad_input", "no node"), (409, "not_comparable")),
-        (ExecutorUnavailable("nobody"), (503, "executor_away")),
+        (ExecutorUnavailableError("nobody"), (503, "executor_away")),
     ],
 )
 def test_a_capsule_needs_an_executor(

@@ -27,7 +27,7 @@ from redis import Redis as RedisClient
 
 from config.embedded import Postgres, Redis, run_dir
 from config.stack import answers, free_port
-from inference.client import ExecutorClient, ExecutorUnavailable
+from inference.client import ExecutorClient, ExecutorUnavailableError
 from tests.kill.relay import Relay
 
 ROOT = Path(__file__).parents[2]
@@ -259,7 +259,7 @@ class Site:
         with ExecutorClient(run_dir(self.data) / "executor.sock", timeout=5) as client:
             try:
                 return client.status().free > 0
-            except ExecutorUnavailable:
+            except ExecutorUnavailableError:
                 return False
 
     def workers_answer(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from inference.executor.inspect import constants as c
-from inference.executor.inspect.findings import Rejected
+from inference.executor.inspect.findings import RejectedError
 from inference.executor.inspect.wire import Message
 
 
@@ -26,16 +26,18 @@ def check_counts(model: Message) -> None:
     """Refuse absurd shapes and too much metadata.
 
     Raises:
-        Rejected: rank, text.
+        RejectedError: rank, text.
     """
     for message in descend(model):
         if message.kind == "Shape" and len(message.list("dim")) > c.MAX_RANK:
-            raise Rejected("rank", message.place, f"at most {c.MAX_RANK} dimensions")
+            raise RejectedError("rank", message.place, f"at most {c.MAX_RANK} dimensions")
         if message.kind == "Dimension" and message.number("dim_value") > c.MAX_DIM:
-            raise Rejected("rank", message.place, f"a dimension is at most {c.MAX_DIM}")
+            raise RejectedError("rank", message.place, f"a dimension is at most {c.MAX_DIM}")
         entries = message.list("metadata_props")
         if len(entries) > c.MAX_METADATA_ENTRIES:
-            raise Rejected("text", message.place, f"at most {c.MAX_METADATA_ENTRIES} entries")
+            raise RejectedError("text", message.place, f"at most {c.MAX_METADATA_ENTRIES} entries")
         size = sum(len(item.text("key")) + len(item.text("value")) for item in entries)
         if size > c.MAX_METADATA_BYTES:
-            raise Rejected("text", message.place, f"at most {c.MAX_METADATA_BYTES} of metadata")
+            raise RejectedError(
+                "text", message.place, f"at most {c.MAX_METADATA_BYTES} of metadata"
+            )

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from assay.errors import FormatError
 from assay.manifest import check_path
 from inference.executor.inspect import constants as c
-from inference.executor.inspect.findings import Rejected
+from inference.executor.inspect.findings import RejectedError
 from inference.executor.inspect.payload import EXTERNAL, TYPES, size_of
 from inference.executor.inspect.wire import Message
 
@@ -35,7 +35,7 @@ def check_external(tensors: list[Message], graph: str, files: Mapping[str, int])
     bytes by path. Paths in a model are relative to the folder of the graph.
 
     Raises:
-        Rejected: external.
+        RejectedError: external.
     """
     spans = []
     for tensor in tensors:
@@ -96,5 +96,5 @@ def _decimal(place: str, text: str) -> int:
     return int(text)
 
 
-def _wrong(place: str, remedy: str) -> Rejected:
-    return Rejected("external", place, remedy)
+def _wrong(place: str, remedy: str) -> RejectedError:
+    return RejectedError("external", place, remedy)

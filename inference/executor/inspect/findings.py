@@ -28,7 +28,7 @@ class Finding:
         }
 
 
-class Rejected(Exception):  # noqa: N818 (a verdict)
+class RejectedError(Exception):
     """The file is refused; the first failure ends the inspection."""
 
     def __init__(self, code: str, place: str, remedy: str) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from inference.executor.inspect import constants as c
-from inference.executor.inspect.findings import Rejected
+from inference.executor.inspect.findings import RejectedError
 from inference.executor.inspect.wire import Message
 
 Key = tuple[str, str, str]  # domain, name, overload
@@ -68,13 +68,13 @@ def check_functions(model: Message) -> set[Key]:
     """Check the functions of `model` and return their keys.
 
     Raises:
-        Rejected: malformed (one twice), function_ring, function_depth, function_work.
+        RejectedError: malformed (one twice), function_ring, function_depth, function_work.
     """
     bodies: dict[Key, Message] = {}
     for function in model.list("functions"):
         key = function_key(function)
         if key in bodies:
-            raise Rejected("malformed", function.place, "a function stands twice")
+            raise RejectedError("malformed", function.place, "a function stands twice")
         bodies[key] = function
     calls = {key: _calls(body, bodies) for key, body in bodies.items()}
     costs: dict[Key, Cost] = {}
@@ -86,7 +86,7 @@ def check_functions(model: Message) -> set[Key]:
         total = _cost(_calls(graph, bodies), costs)
         _check(Cost(total.nodes, total.levels - 1), graph)
     if len(bodies) > c.MAX_FUNCTIONS:
-        raise Rejected("function_work", "functions", f"at most {c.MAX_FUNCTIONS} functions")
+        raise RejectedError("function_work", "functions", f"at most {c.MAX_FUNCTIONS} functions")
     return set(bodies)
 
 
@@ -108,17 +108,17 @@ def _cost(calls: Counter[Key | None], costs: dict[Key, Cost]) -> Cost:
 def _check(cost: Cost, body: Message) -> None:
     if cost.levels > c.MAX_FUNCTION_DEPTH:
         limit = c.MAX_FUNCTION_DEPTH
-        raise Rejected("function_depth", body.place, f"functions nest at most {limit} deep")
+        raise RejectedError("function_depth", body.place, f"functions nest at most {limit} deep")
     if cost.work > c.MAX_FUNCTION_WORK:
         remedy = f"expanded nodes x depth is at most {c.MAX_FUNCTION_WORK}: inline and simplify"
-        raise Rejected("function_work", body.place, remedy)
+        raise RejectedError("function_work", body.place, remedy)
 
 
 def _order(calls: dict[Key, Counter[Key | None]]) -> list[Key]:
     """Return the functions, those that are called before those that call.
 
     Raises:
-        Rejected: function_ring.
+        RejectedError: function_ring.
     """
     done: dict[Key, None] = {}
     under_way: set[Key] = set()
@@ -131,7 +131,7 @@ def _order(calls: dict[Key, Counter[Key | None]]) -> list[Key]:
                 done[key] = None
             elif key not in done:
                 if key in under_way:
-                    raise Rejected("function_ring", f"function {key[1]!r}", "it calls itself")
+                    raise RejectedError("function_ring", f"function {key[1]!r}", "it calls itself")
                 under_way.add(key)
                 stack.append((key, True))
                 stack.extend((called, False) for called in calls[key] if called is not None)

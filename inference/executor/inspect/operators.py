@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from inference.executor.inspect import constants as c
 from inference.executor.inspect.counts import descend
-from inference.executor.inspect.findings import Finding, Level, Rejected, quoted
+from inference.executor.inspect.findings import Finding, Level, RejectedError, quoted
 from inference.executor.inspect.functions import (
     Key,
     call_key,
@@ -50,11 +50,11 @@ def check_operators(model: Message, functions: set[Key]) -> bool:
     """Check IR version, opsets and domains; return whether only a native runtime can run it.
 
     Raises:
-        Rejected: opset, domain.
+        RejectedError: opset, domain.
     """
     version = model.number("ir_version")
     if not c.MIN_IR_VERSION <= version <= c.MAX_IR_VERSION:
-        raise Rejected(
+        raise RejectedError(
             "opset",
             "ir_version",
             f"IR version {version}; {c.MIN_IR_VERSION} to {c.MAX_IR_VERSION} can be run: "
@@ -69,7 +69,7 @@ def check_operators(model: Message, functions: set[Key]) -> bool:
         if key in functions or key[0] in c.OPSETS:
             continue
         if key[0] not in NATIVE_DOMAINS:
-            raise Rejected(
+            raise RejectedError(
                 "domain", node.place, f"no runtime has {quoted(key[0])}.{quoted(key[1])}"
             )
         native = True
@@ -104,17 +104,17 @@ def _check_imports(body: Message, own: set[str]) -> None:
     for entry in body.list("opset_import"):
         name, version = domain(entry.text("domain")), entry.number("version")
         if name in seen:
-            raise Rejected("malformed", body.place, "an opset is imported twice")
+            raise RejectedError("malformed", body.place, "an opset is imported twice")
         seen.add(name)
         low, high = c.OPSETS.get(name, (1, 2**31))
         if not low <= version <= high:
-            raise Rejected(
+            raise RejectedError(
                 "opset",
                 body.place,
                 f"opset {version} of {name or 'ai.onnx'}; {low} to {high} can be run",
             )
         if name not in c.OPSETS and name not in own and name not in NATIVE_DOMAINS:
-            raise Rejected("domain", body.place, f"no runtime has the domain {quoted(name)}")
+            raise RejectedError("domain", body.place, f"no runtime has the domain {quoted(name)}")
 
 
 def _all_nodes(model: Message) -> Iterator[Message]:

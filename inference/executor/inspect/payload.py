@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from inference.executor.inspect import constants as c
-from inference.executor.inspect.findings import Rejected
+from inference.executor.inspect.findings import RejectedError
 from inference.executor.inspect.wire import Message
 
 EXTERNAL = 1
@@ -71,7 +71,7 @@ def elements(tensor: Message) -> int:
     """Return how many elements `tensor` has.
 
     Raises:
-        Rejected: tensor_size: a dimension or their product is negative or absurd.
+        RejectedError: tensor_size: a dimension or their product is negative or absurd.
     """
     dims = tensor.list("dims")
     if any(not 0 <= size <= c.MAX_DIM for size in dims) or math.prod(dims) > 2**62:
@@ -83,7 +83,7 @@ def size_of(tensor: Message) -> int:
     """Return how many bytes the elements of `tensor` take.
 
     Raises:
-        Rejected: tensor_size: as `elements`, or the element type is unknown.
+        RejectedError: tensor_size: as `elements`, or the element type is unknown.
     """
     known = TYPES.get(tensor.number("data_type"))
     if known is None:
@@ -95,10 +95,10 @@ def check_tensors(tensors: list[Message], sparse: list[Message]) -> None:
     """Check every tensor's size against what is there.
 
     Raises:
-        Rejected: tensor_size, sparse.
+        RejectedError: tensor_size, sparse.
     """
     if sparse:
-        raise Rejected("sparse", sparse[0].place, "store it as a dense tensor")
+        raise RejectedError("sparse", sparse[0].place, "store it as a dense tensor")
     for tensor in tensors:
         _check(tensor)
 
@@ -129,5 +129,5 @@ def _count(tensor: Message, name: str) -> int:
     return len(value) if isinstance(value, list) else int(value)
 
 
-def _wrong(tensor: Message, remedy: str) -> Rejected:
-    return Rejected("tensor_size", tensor.place, remedy)
+def _wrong(tensor: Message, remedy: str) -> RejectedError:
+    return RejectedError("tensor_size", tensor.place, remedy)

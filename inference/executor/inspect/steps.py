@@ -8,7 +8,7 @@ from typing import Any
 from inference.executor.inspect.counts import check_counts
 from inference.executor.inspect.external import check_external
 from inference.executor.inspect.facts import facts_of
-from inference.executor.inspect.findings import Rejected
+from inference.executor.inspect.findings import RejectedError
 from inference.executor.inspect.functions import check_functions
 from inference.executor.inspect.operators import check_operators, notes_of
 from inference.executor.inspect.payload import check_tensors
@@ -28,7 +28,7 @@ def walk(data: bytes, graph: str, files: Mapping[str, int]) -> dict[str, Any]:
         check_tensors(walker.tensors, walker.sparse)  # 7
         external = check_external(walker.tensors, graph, files)  # 8
         native = check_operators(model, functions)  # 9
-    except Rejected as rejected:
+    except RejectedError as rejected:
         return {"findings": [rejected.finding.to_dict()], "facts": None, "native": False}
     return {
         "findings": [finding.to_dict() for finding in notes_of(model, native=native)],

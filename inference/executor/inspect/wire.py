@@ -13,7 +13,7 @@ import re
 from typing import Any
 
 from inference.executor.inspect import constants as c
-from inference.executor.inspect.findings import Rejected
+from inference.executor.inspect.findings import RejectedError
 from inference.executor.inspect.schema import SCHEMA, Field
 
 _HIGH = bytes(range(128, 256))
@@ -88,14 +88,15 @@ class Walker:
         """Return the model.
 
         Raises:
-            Rejected: malformed, depth, unknown, nodes, initializers, arity, text, rank, fields.
+            RejectedError: malformed, depth, unknown, nodes, initializers, arity, text, rank or
+                fields.
         """
         model = message = Message("Model", None, "model")
         stack: list[tuple[Message, int]] = []
         graphs = 0
         position, end = 0, len(self._data)
         if not end:
-            raise Rejected("malformed", "model", "the file is empty")
+            raise RejectedError("malformed", "model", "the file is empty")
         while True:
             if position == end:
                 if not stack:
@@ -116,16 +117,16 @@ class Walker:
                 _check_depth(message, len(stack), graphs)
                 position, end = start, stop
         if model.message("graph") is None:
-            raise Rejected("malformed", "model", "the file holds no graph: is it ONNX?")
+            raise RejectedError("malformed", "model", "the file holds no graph: is it ONNX?")
         return model
 
     def _key(self, message: Message, position: int, end: int) -> tuple[Field | None, int, int]:
         self._fields += 1
         if self._fields > c.MAX_FIELDS:
-            raise Rejected("fields", message.place, f"at most {c.MAX_FIELDS} fields in all")
+            raise RejectedError("fields", message.place, f"at most {c.MAX_FIELDS} fields in all")
         key, position = self._varint(message, position, end)
         if not 0 < key >> 3 < 2**29:
-            raise Rejected("malformed", message.place, "a field number out of range")
+            raise RejectedError("malformed", message.place, "a field number out of range")
         return SCHEMA[message.kind].get(key >> 3), key & 7, position
 
     def _varint(self, message: Message, position: int, end: int) -> tuple[int, int]:
@@ -142,14 +143,14 @@ class Walker:
             shift += 7
             if shift > 63:
                 break
-        raise Rejected("malformed", message.place, "a number is cut off or too long")
+        raise RejectedError("malformed", message.place, "a number is cut off or too long")
 
     def _span(self, message: Message, wire: int, position: int, end: int) -> tuple[int, int]:
         if wire != _BYTES:
-            raise Rejected("malformed", message.place, "a field with another wire type")
+            raise RejectedError("malformed", message.place, "a field with another wire type")
         length, start = self._varint(message, position, end)
         if length > end - start:
-            raise Rejected("malformed", message.place, "a field is longer than its message")
+            raise RejectedError("malformed", message.place, "a field is longer than its message")
         return start, start + length
 
     def _skip(self, message: Message, wire: int, position: int, end: int) -> int:
@@ -161,16 +162,18 @@ class Walker:
         elif wire in _WIDTHS and position + _WIDTHS[wire] <= end:
             position += _WIDTHS[wire]
         else:
-            raise Rejected("malformed", message.place, "a group, or an unknown wire type")
+            raise RejectedError("malformed", message.place, "a group, or an unknown wire type")
         self._unknown += position - start + 1
         if self._unknown > c.MAX_UNKNOWN_BYTES:
-            raise Rejected("unknown", message.place, "too many bytes in fields that ONNX lacks")
+            raise RejectedError(
+                "unknown", message.place, "too many bytes in fields that ONNX lacks"
+            )
         return position
 
     def _child(self, parent: Message, field: Field) -> Message:
         self._messages += 1
         if self._messages > c.MAX_MESSAGES:
-            raise Rejected("fields", parent.place, f"at most {c.MAX_MESSAGES} messages in all")
+            raise RejectedError("fields", parent.place, f"at most {c.MAX_MESSAGES} messages in all")
         child = Message(field.kind, parent, field.name)
         _store(parent, field, child)
         match field.kind:
@@ -206,7 +209,7 @@ class Walker:
         try:
             _store(message, field, self._data[start:stop].decode("utf-8"))
         except UnicodeDecodeError:
-            raise Rejected("malformed", message.place, f"{field.name} is not UTF-8") from None
+            raise RejectedError("malformed", message.place, f"{field.name} is not UTF-8") from None
         if message.kind == "Node" and field.repeated:
             count = len(message.list(field.name))
             _at_most(count, c.MAX_NODE_ARITY, "arity", message, f"{field.name}s of a node")
@@ -215,7 +218,7 @@ class Walker:
     def _integer(self, message: Message, field: Field, wire: int, position: int, end: int) -> int:
         packed = field.repeated and wire == _BYTES
         if not packed and wire != _VARINT:
-            raise Rejected("malformed", message.place, f"{field.name} has another wire type")
+            raise RejectedError("malformed", message.place, f"{field.name} has another wire type")
         stop = end
         if packed:
             position, stop = self._span(message, wire, position, end)
@@ -233,7 +236,7 @@ class Walker:
     def _scalars(self, message: Message, field: Field, wire: int, position: int, end: int) -> int:
         count = message.number(field.name)
         if count and not field.repeated:
-            raise Rejected("malformed", message.place, f"{field.name} stands twice")
+            raise RejectedError("malformed", message.place, f"{field.name} stands twice")
         if wire == _BYTES and field.repeated:
             start, stop = self._span(message, wire, position, end)
             more = self._packed(message, field, start, stop)
@@ -243,7 +246,7 @@ class Walker:
         elif _WIDTHS.get(wire) == field.width and position + field.width <= end:
             more, stop = 1, position + field.width
         else:
-            raise Rejected("malformed", message.place, f"{field.name} has another wire type")
+            raise RejectedError("malformed", message.place, f"{field.name} has another wire type")
         message.fields[field.name] = count + more
         return stop
 
@@ -252,12 +255,12 @@ class Walker:
         if field.width:
             count, rest = divmod(stop - start, field.width)
             if rest:
-                raise Rejected("malformed", message.place, f"{field.name} is cut off")
+                raise RejectedError("malformed", message.place, f"{field.name} is cut off")
             return count
         if stop > start and self._data[stop - 1] >= 0x80:
-            raise Rejected("malformed", message.place, f"{field.name} is cut off")
+            raise RejectedError("malformed", message.place, f"{field.name} is cut off")
         if _TOO_LONG.search(self._data, start, stop):
-            raise Rejected("malformed", message.place, f"a number in {field.name} is too long")
+            raise RejectedError("malformed", message.place, f"a number in {field.name} is too long")
         return sum(
             len(self._data[at : min(at + _CHUNK, stop)].translate(None, _HIGH))
             for at in range(start, stop, _CHUNK)
@@ -270,21 +273,25 @@ def _store(message: Message, field: Field, value: object) -> None:
         fields.setdefault(field.name, []).append(value)
         return
     if field.name in fields:
-        raise Rejected("malformed", message.place, f"{field.name} stands twice")
+        raise RejectedError("malformed", message.place, f"{field.name} stands twice")
     if field.choice:
         if field.choice in fields:
-            raise Rejected("malformed", message.place, "two members of one choice")
+            raise RejectedError("malformed", message.place, "two members of one choice")
         fields[field.choice] = field.name
     fields[field.name] = value
 
 
 def _check_depth(message: Message, depth: int, graphs: int) -> None:
     if depth >= c.MAX_PROTO_DEPTH:
-        raise Rejected("depth", message.role, f"messages nest at most {c.MAX_PROTO_DEPTH} deep")
+        raise RejectedError(
+            "depth", message.role, f"messages nest at most {c.MAX_PROTO_DEPTH} deep"
+        )
     if graphs > c.MAX_SUBGRAPH_DEPTH + 1:
-        raise Rejected("depth", message.role, f"graphs nest at most {c.MAX_SUBGRAPH_DEPTH} deep")
+        raise RejectedError(
+            "depth", message.role, f"graphs nest at most {c.MAX_SUBGRAPH_DEPTH} deep"
+        )
 
 
 def _at_most(count: int, limit: int, code: str, message: Message, what: str) -> None:
     if count > limit:
-        raise Rejected(code, message.place, f"at most {limit} {what}")
+        raise RejectedError(code, message.place, f"at most {limit} {what}")

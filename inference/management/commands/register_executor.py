@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from inference.client import ExecutorError, ExecutorUnavailable
+from inference.client import ExecutorError, ExecutorUnavailableError
 from inference.services.enrolment import enrol
 from ledger.errors import LedgerError
 from registry.errors import RegistryError
@@ -26,7 +26,7 @@ class Command(BaseCommand):
         """Register, and print the fingerprint."""
         try:
             fingerprint = enrol(name=options["name"])
-        except (ExecutorError, ExecutorUnavailable) as error:
+        except (ExecutorError, ExecutorUnavailableError) as error:
             raise CommandError(f"The executor did not answer: {error}") from error
         except (LedgerError, RegistryError) as error:
             raise CommandError(error.message) from error

@@ -8,7 +8,7 @@ from assay.digests import sha256_hex
 from assay.errors import UnavailableError
 from assay.replay import Job
 from assay.tensors import Tensor
-from inference.executor.hosts import Host, HostDied, ModelBytes, ModelError
+from inference.executor.hosts import Host, HostDiedError, ModelBytes, ModelError
 from inference.executor.programs import Native, Program
 from inference.executor.spawn import Spawner
 
@@ -25,7 +25,7 @@ class NativeRunner:
         spawner = Spawner()
         try:
             return self._run(job, spawner)
-        except (HostDied, OSError) as error:
+        except (HostDiedError, OSError) as error:
             raise UnavailableError(f"the process that ran it ended: {error}") from error
         except ModelError as error:
             words = error.message or error.code

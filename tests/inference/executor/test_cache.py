@@ -10,7 +10,7 @@ from assay.tensors import Tensor
 from inference.executor.blobs import BlobCache, Pinned
 from inference.executor.limits import BACKOFF_S, MEASURE_RUNS, RECYCLE_RUNS
 from inference.executor.pool import next_delay
-from inference.executor.protocol import Frame, Refusal, connect, send
+from inference.executor.protocol import Frame, RefusalError, connect, send
 from tests.inference.executor.models import (
     INT64,
     Revision,
@@ -56,7 +56,7 @@ def test_a_file_larger_than_the_cache_lives_as_long_as_its_request() -> None:
 def test_a_file_is_kept_by_its_own_digest_only() -> None:
     pinned = Pinned(BlobCache(10))
     for digest in (sha(b"other"), None, 7):
-        with pytest.raises(Refusal, match="digest"):
+        with pytest.raises(RefusalError, match="digest"):
             pinned.put(digest, b"four")
     assert pinned.get(sha(b"other")) is None
 

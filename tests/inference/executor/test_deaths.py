@@ -14,7 +14,7 @@ from pathlib import Path
 import onnx
 import pytest
 
-from inference.client import ExecutorError, ExecutorUnavailable
+from inference.client import ExecutorError, ExecutorUnavailableError
 from inference.executor.protocol import listen
 from tests.inference.executor.models import Revision, add, endless, floats, identity, network
 from tests.inference.executor.running import (
@@ -94,7 +94,7 @@ def test_a_killed_supervisor_leaves_no_orphan(own: Running) -> None:
     asked = bad.request(own.log.checkpoint(), floats("x", 1), deadline_s=60)
 
     def run_the_loop() -> None:
-        with pytest.raises(ExecutorUnavailable):
+        with pytest.raises(ExecutorUnavailableError):
             own.client().infer(asked, bad.read)
 
     thread = threading.Thread(target=run_the_loop)
@@ -134,7 +134,7 @@ def test_a_kept_connection_survives_a_restart_of_the_supervisor(tmp_path: Path) 
     client = first.client()
     client.status()
     first.kill()
-    with pytest.raises(ExecutorUnavailable, match="no executor answers"):
+    with pytest.raises(ExecutorUnavailableError, match="no executor answers"):
         client.status()
     second = start_supervisor(tmp_path)
     assert client.status().fingerprint == first.fingerprint

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from inference.executor.hosts import Host, HostDied
+from inference.executor.hosts import Host, HostDiedError
 from inference.executor.programs import SCRIPT, Portable
-from inference.executor.protocol import ConnectionEnded, ProtocolError
+from inference.executor.protocol import ConnectionEndedError, ProtocolError
 from inference.executor.spawn import Child, Jail, Spawner
 from tests.inference.executor.running import ROOT, is_running, program, wait_until
 
@@ -149,7 +149,7 @@ def test_a_launcher_whose_parent_is_gone_starts_nothing(spawner: Spawner) -> Non
     command = Jail().arguments()
     command[command.index("--parent") + 1] = "1"
     child = spawner._start([*command, "--", "/bin/cat"])
-    with pytest.raises((ConnectionEnded, ProtocolError)):
+    with pytest.raises((ConnectionEndedError, ProtocolError)):
         child.stream.frame(0)
     assert child.process.wait(5) == 1
     child.kill()
@@ -176,5 +176,5 @@ def test_a_process_that_cannot_read_its_own_runtime_blames_no_model(
     for path in whole.folder.iterdir():
         if path.name != absent:
             shutil.copy(path, tmp_path)
-    with pytest.raises(HostDied):
+    with pytest.raises(HostDiedError):
         Host.start(spawner, replace(whole, folder=tmp_path))

@@ -11,7 +11,7 @@ import pytest
 
 from assay.tensors import Tensor
 from inference.client import ExecutorClient, ExecutorError
-from inference.executor.protocol import CallerGone, Frame, connect, send
+from inference.executor.protocol import CallerGoneError, Frame, connect, send
 from tests.inference.executor.corpus import fold_expand
 from tests.inference.executor.models import (
     INT64,
@@ -148,7 +148,7 @@ def test_a_visitor_who_closes_the_page_stops_the_run(
     gone: list[type[BaseException]] = []
 
     def run_the_loop() -> None:
-        with pytest.raises(CallerGone) as caught:
+        with pytest.raises(CallerGoneError) as caught:
             supervisor.client().infer(asked, bad.read, caller=web)
         gone.append(caught.type)
 
@@ -158,7 +158,7 @@ def test_a_visitor_who_closes_the_page_stops_the_run(
     visitor.close()
     thread.join(10)
     web.close()
-    assert gone == [CallerGone]
+    assert gone == [CallerGoneError]
     wait_until(lambda: client.status().free == 2)
 
 

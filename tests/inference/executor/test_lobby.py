@@ -12,7 +12,7 @@ from assay.statements import parse_statement
 from inference.client import ExecutorError
 from inference.executor.limits import WAITING_PER_SLOT
 from inference.executor.lobby import Lobby, Ticket
-from inference.executor.protocol import Frame, Refusal, connect, send
+from inference.executor.protocol import Frame, RefusalError, connect, send
 from tests.inference.executor.models import Revision, constant, endless, floats, model, node, value
 from tests.inference.executor.running import Running, start_supervisor, wait_until
 
@@ -48,7 +48,7 @@ def test_a_party_that_is_alone_may_use_every_place_and_no_more() -> None:
     lobby = Lobby(4)
     for _ in range(4):
         lobby.join(ticket("mallory"))
-    with pytest.raises(Refusal, match="too many requests are waiting") as caught:
+    with pytest.raises(RefusalError, match="too many requests are waiting") as caught:
         lobby.join(ticket("mallory"))
     assert (caught.value.code, caught.value.retry) == ("busy", True)
 
@@ -69,7 +69,7 @@ def test_nobody_takes_more_than_a_share_while_others_wait() -> None:
     lobby.join(ticket("alice"))
     for _ in range(3):
         lobby.join(ticket("mallory"))
-    with pytest.raises(Refusal, match="you have your share"):
+    with pytest.raises(RefusalError, match="you have your share"):
         lobby.join(ticket("mallory"))
     lobby.join(ticket("alice"))
     assert len(lobby) == 5
@@ -79,7 +79,7 @@ def test_where_everybody_has_a_share_a_newcomer_comes_back_later() -> None:
     lobby = Lobby(2)
     lobby.join(ticket("alice"))
     lobby.join(ticket("bob"))
-    with pytest.raises(Refusal, match="too many"):
+    with pytest.raises(RefusalError, match="too many"):
         lobby.join(ticket("mallory"))
     assert parties(lobby) == ["alice", "bob"]
 

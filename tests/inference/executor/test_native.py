@@ -20,7 +20,7 @@ from assay.receipt import execution_of
 from assay.statements import ExecutionPredicate, parse_statement
 from assay.tensors import DATATYPES, Tensor
 from inference.client import ExecutorClient, ExecutorError, InferRequest
-from inference.executor.protocol import CallerGone
+from inference.executor.protocol import CallerGoneError
 from tests.inference.executor.corpus import fold_concat, kernel
 from tests.inference.executor.models import (
     Revision,
@@ -199,7 +199,7 @@ def test_a_caller_who_hangs_up_stops_the_run(native: Running, fast: ExecutorClie
     request, revision = asked(native, endless(), floats("x", 1), deadline_s=20)
     near, far = socketpair()
     near.close()
-    with far, pytest.raises(CallerGone):
+    with far, pytest.raises(CallerGoneError):
         fast.infer(request, revision.read, caller=far)
     request, revision = asked(native, add(), floats("x", 1))
     assert fast.infer(request, revision.read).outputs == (floats("y", 2),)

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from assay.tensors import Tensor, tensor_digest
-from inference.client import ExecutorClient, ExecutorError, ExecutorUnavailable
+from inference.client import ExecutorClient, ExecutorError, ExecutorUnavailableError
 from inference.executor.protocol import Frame
 from inference.probing import Probe, probe
 from tests.inference.executor.models import (
@@ -91,5 +91,5 @@ def test_an_answer_that_makes_no_sense_is_none(
     x = floats("x", *[0.0] * 64, shape=(1, 64))
     answer = dataclasses.asdict(probed(client, network(), x))
     monkeypatch.setattr(client, "trace", lambda *_: Frame(header={"digests": ["00"], **answer}))
-    with pytest.raises(ExecutorUnavailable, match="makes no sense"):
+    with pytest.raises(ExecutorUnavailableError, match="makes no sense"):
         probed(client, network(), x)

@@ -9,7 +9,7 @@ import pytest
 
 from inference.client import ExecutorError
 from inference.executor.limits import DEATHS_WINDOW_S
-from inference.executor.protocol import Refusal
+from inference.executor.protocol import RefusalError
 from inference.executor.quarantine import Quarantine
 from tests.inference.executor.models import Revision, add, floats
 from tests.inference.executor.running import Running, start_liar, start_supervisor
@@ -33,7 +33,7 @@ def test_the_third_death_within_ten_minutes_keeps_a_model_out_and_no_other() -> 
         quarantine.check("bad")
         clock.now += 60
     quarantine.died("bad", "it did not answer in time")
-    with pytest.raises(Refusal, match="3 times within 10 minutes, at last because it did not"):
+    with pytest.raises(RefusalError, match="3 times within 10 minutes, at last because it did not"):
         quarantine.check("bad")
     quarantine.check("good")
     (item,) = quarantine.listed(now=5_000.0)

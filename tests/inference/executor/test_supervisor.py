@@ -21,7 +21,7 @@ from assay.statements import KeyPredicate, parse_predicate, parse_statement
 from inference.client import ExecutorClient, ExecutorError
 from inference.executor.keys import load_or_create_key
 from inference.executor.protocol import (
-    ConnectionEnded,
+    ConnectionEndedError,
     Frame,
     ProtocolError,
     Stream,
@@ -113,7 +113,7 @@ def test_the_end_of_a_stream_between_frames_is_told_from_a_break() -> None:
         theirs.close()
         stream = Stream(ours)
         assert stream.frame(0).header == {"op": "status"}
-        with pytest.raises(ConnectionEnded):
+        with pytest.raises(ConnectionEndedError):
             stream.frame(0)
 
 

@@ -16,7 +16,7 @@ from assay.replay.runtimes import NAMES
 from assay.replay.tracing import check_capsule, trace_again
 from assay.tensors import Tensor, encode_bytes, encode_tensors
 from assay.trace import Trace, Value, compare
-from inference.client import ExecutorClient, ExecutorError, ExecutorUnavailable
+from inference.client import ExecutorClient, ExecutorError, ExecutorUnavailableError
 from inference.executor import trace as tracer, trace_child
 from inference.executor.protocol import Frame
 from inference.executor.runtime import load_runtime
@@ -206,13 +206,13 @@ def test_an_executors_answer_is_read_like_a_strangers(client: ExecutorClient) ->
         Frame(header={"trace_size": len(data), "outputs": heads}, tail=tail[:-1] + b"\x00"),
     ]
     for frame in lies:
-        with pytest.raises(ExecutorUnavailable):
+        with pytest.raises(ExecutorUnavailableError):
             make_trace(Bent(frame), asked, revision.read)
     other = Revision.of(add())
     honest = Frame(header={"trace_size": len(data), "outputs": heads}, tail=tail)
-    with pytest.raises(ExecutorUnavailable, match="something else"):
+    with pytest.raises(ExecutorUnavailableError, match="something else"):
         make_trace(Bent(honest), request(other, ROW), other.read)
-    with pytest.raises(ExecutorUnavailable, match="makes no sense"):
+    with pytest.raises(ExecutorUnavailableError, match="makes no sense"):
         node_alone(Bent(Frame(header={})), asked, 0, revision.read)
 
 
