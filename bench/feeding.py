@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.site import ROOT, Site
+from bench.children import start
+from bench.site import Site
 from bench.watch import Watch
 
 TICK_S = 0.01
@@ -111,18 +111,15 @@ def _fed(feeders: Sequence[tuple[str, int, int, int, int]]) -> tuple[float, list
     with contextlib.ExitStack() as stack:
         processes = [
             stack.enter_context(
-                subprocess.Popen(  # noqa: S603 (our own command)
+                start(
                     [sys.executable, "-m", "bench.feeding", *(str(part) for part in feeder)],
-                    cwd=ROOT,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    text=True,
+                    reads=True,
                 )
             )
             for feeder in feeders
         ]
         for process in processes:
-            if process.stdout is None or process.stdout.readline() != "ready\n":
+            if process.stdout is None or process.stdout.readline() != b"ready\n":
                 raise SystemExit("a feeder did not start")
         begun = time.time()
         for process in processes:

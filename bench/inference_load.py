@@ -12,15 +12,16 @@ import contextlib
 import json
 import selectors
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
-from bench.site import ROOT, Site
+from bench.children import output
+from bench.site import Site
 
 END_OF_HEAD = b"\r\n\r\n"
 PATIENCE_S = 120.0
@@ -71,8 +72,7 @@ def load(
     listed = site.data / "load.json"
     listed.write_text(json.dumps(order), encoding="utf-8")
     command = [sys.executable, "-m", "bench.inference_load", str(listed)]
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)  # noqa: S603 (our own command)
-    return Load(**json.loads(done.stdout))
+    return Load(**json.loads(output(command)))
 
 
 @dataclass(slots=True)
@@ -118,7 +118,7 @@ def _length(head: bytes) -> int:
     return int(lower.partition(b"content-length:")[2].partition(b"\r\n")[0])
 
 
-def send(order: dict[str, object]) -> dict[str, float]:
+def send(order: dict[str, Any]) -> dict[str, float]:
     """Do what `order` (see `load`) says; return the fields of `Load`."""
     port, seconds = int(str(order["port"])), float(str(order["seconds"]))
     count, connections = int(str(order["count"])), int(str(order["connections"]))
@@ -162,10 +162,10 @@ def send(order: dict[str, object]) -> dict[str, float]:
     }
 
 
-def _messages(order: dict[str, object]) -> list[bytes]:
-    lines = "".join(f"{line}\r\n" for line in order["header"])  # type: ignore[attr-defined]  # a list
+def _messages(order: dict[str, Any]) -> list[bytes]:
+    lines = "".join(f"{line}\r\n" for line in order["header"])
     made = []
-    for text in order["bodies"]:  # type: ignore[attr-defined]  # a list
+    for text in order["bodies"]:
         body = base64.b64decode(text)
         head = f"POST {order['path']} HTTP/1.1\r\nHost: 127.0.0.1\r\n{lines}"
         made.append(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)

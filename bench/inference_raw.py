@@ -7,14 +7,14 @@ the CPU, one thread. The portable one is `inference_raw.mjs`, in Node.
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.children import output
 from bench.inference_models import input_of
-from bench.site import ROOT, Site
+from bench.site import Site
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +54,7 @@ def _native(file: Path, seconds: float) -> float:
 
 
 def _median(command: list[str]) -> float:
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)  # noqa: S603 (our own command)
-    return float(json.loads(done.stdout)["ms"])
+    return float(json.loads(output(command))["ms"])
 
 
 def run(file: Path, seconds: float) -> dict[str, float]:

@@ -16,8 +16,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.children import ROOT
 from bench.machine import processor_s
-from bench.site import MANAGE, ROOT, Site, child, wait
+from bench.site import MANAGE, Site, child, wait
 
 OWNER = "bench"
 CARD = "---\nlicense: apache-2.0\nlibrary_name: onnx\n---\n\n# A model to measure\n"

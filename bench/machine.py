@@ -10,6 +10,8 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bench.children import output
+
 DURABILITY = ("fsync", "synchronous_commit", "full_page_writes", "wal_sync_method")
 
 
@@ -55,10 +57,10 @@ def processor_s(pid: int) -> float:
 
 def _commit() -> str:
     command = ["git", "describe", "--always", "--dirty"]
-    found = subprocess.run(  # noqa: S603 (a constant)
-        command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False
-    )
-    return found.stdout.strip() or "no repository"
+    try:
+        return output(command, errors=subprocess.STDOUT).decode().strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "no repository"
 
 
 def _first(path: str, name: str) -> str:

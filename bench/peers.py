@@ -15,16 +15,17 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import venv
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
+from bench.children import ROOT, output
 from bench.inference_load import Request
 from bench.inference_models import input_of
 from bench.inference_stack import family
-from bench.site import ROOT, Site, child, wait
+from bench.site import Site, child, wait
 
 HOME = ROOT / "build" / "bench"
 PINS = ROOT / "requirements" / "bench.txt"
@@ -42,7 +43,7 @@ def build() -> None:
     shutil.rmtree(HOME, ignore_errors=True)
     venv.create(HOME, with_pip=True)
     install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
-    subprocess.run([PYTHON, *install, "-r", PINS], check=True)  # noqa: S603 (our own command)
+    output([str(PYTHON), *install, "-r", str(PINS)])
     shutil.copyfile(PINS, STAMP)
 
 
@@ -66,7 +67,7 @@ def serving(site: Site, graph: bytes, inputs: Sequence[object]) -> Iterator[dict
                 child(command(site.data, file, name, port), site.errors, quiet(site.data))
             )
             stack.callback(_note, left, started.pid)
-            wait(lambda port=port: listens(port), peer, started, site.log)  # type: ignore[misc]  # a default
+            wait(partial(listens, port), peer, started, site.log)
             bodies = [json.dumps({field: item}).encode() for item in inputs]
             asked[peer] = Request(port=port, path=path, bodies=bodies)
         yield asked
@@ -90,7 +91,7 @@ def _litserve(data: Path, file: Path, name: str, port: int) -> list[str]:
 def _mlflow(data: Path, file: Path, name: str, port: int) -> list[str]:
     folder = data / "mlflow"
     save = [str(PYTHON), str(ROOT / "bench" / "peers_mlflow.py"), str(file), str(folder)]
-    subprocess.run(save, check=True, env=os.environ | quiet(data), capture_output=True)  # noqa: S603 (our own command)
+    output(save, changes=quiet(data))
     serve = [str(HOME / "bin" / "mlflow"), "models", "serve", "--env-manager", "local"]
     return [*serve, "-m", str(folder), "-h", "127.0.0.1", "-p", str(port), "-w", "2"]
 

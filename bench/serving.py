@@ -20,7 +20,8 @@ from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
 
-from bench.site import ROOT, Site, wait
+from bench.children import output, start
+from bench.site import Site, wait
 
 CONNECTIONS = 16
 END_OF_HEAD = b"\r\n\r\n"
@@ -73,13 +74,8 @@ def _ask(what: str, server: str, site: Site, port: int, paths: list[str], second
     listed.write_text("\n".join(paths), encoding="ascii")
     client = [sys.executable, "-m", "bench.serving", str(port)]
     for time_s in (min(1.0, seconds), seconds):  # the first round warms caches up
-        done = subprocess.run(  # noqa: S603 (our own command)
-            [*client, str(time_s), str(CONNECTIONS), str(listed)],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            check=True,
-        )
-    return Served(what=what, server=server, **json.loads(done.stdout))
+        said = output([*client, str(time_s), str(CONNECTIONS), str(listed)])
+    return Served(what=what, server=server, **json.loads(said))
 
 
 @contextlib.contextmanager
@@ -92,14 +88,14 @@ def static_server(site: Site) -> Iterator[tuple[int, str]]:
     if nginx:
         config = site.data / "nginx.conf"
         config.write_text(_nginx(site.data, port), encoding="utf-8")
-        said = subprocess.run([nginx, "-v"], capture_output=True, text=True, check=True)  # noqa: S603 (found on the path)
-        name = said.stderr.strip().rpartition(" ")[2].replace("nginx/", "nginx ")
+        said = output([nginx, "-v"], errors=subprocess.STDOUT).decode()
+        name = said.strip().rpartition(" ")[2].replace("nginx/", "nginx ")
         command = [nginx, "-p", str(site.data), "-c", str(config)]
     else:
         name = f"python {sys.version.split()[0]} http.server (no nginx here)"
         command = [sys.executable, "-m", "http.server", "--protocol", "HTTP/1.1"]
         command += ["--bind", "127.0.0.1", "--directory", str(site.data / "log"), str(port)]
-    process = subprocess.Popen(command, stdout=site.errors, stderr=site.errors)  # noqa: S603 (built above)
+    process = start(command, out=site.errors, errors=site.errors)
     try:
         wait(answers(port, "/checkpoint"), name, process, site.log)
         yield port, name

@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from bench.children import ROOT, start
 from config.embedded import Postgres, run_dir
 
-ROOT = Path(__file__).resolve().parent.parent
 MANAGE = [sys.executable, str(ROOT / "manage.py")]
 PATIENCE_S = 60.0
 ERRORS = "errors.log"
@@ -137,10 +137,7 @@ def child(
     stop: signal.Signals = signal.SIGTERM,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run `command` with `changes` to the environment; end it by `stop` after the block."""
-    environment = dict(os.environ) | (changes or {})
-    process = subprocess.Popen(  # noqa: S603 (our own command)
-        command, cwd=ROOT, env=environment, stdout=errors, stderr=errors
-    )
+    process = start(command, out=errors, errors=errors, changes=changes)
     try:
         yield process
     finally:

@@ -34,7 +34,7 @@ _HEAD, _NODE, _INPUTS = "capsule.json", "node.onnx", "inputs.tensors"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _MODE = 0o100644 << 16
 _UNIX = 3
-_BROKEN = (
+_BROKEN = (  # NotImplementedError: compressed in a way that this Python does not know
     *(zipfile.BadZipFile, EOFError, NotImplementedError, OSError, RuntimeError, ValueError),
     struct.error,
 )

@@ -11,6 +11,7 @@ import re
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from socket import socket
@@ -37,6 +38,7 @@ from inference.executor.protocol import (
     is_quiet,
     send,
 )
+from inference.executor.slices import LONG_S, lengthen, restore
 from inference.executor.spawn import Child, Spawner
 from inference.executor.values import Value, parse_tensors, parse_values
 from inference.failpoints import reach
@@ -277,7 +279,7 @@ class Host:
             if header["op"] == "run":
                 reach("executor-mid-run")
                 reach("model-mid-run", self.child.process.pid)
-            answer = self._receive(deadline + GRACE_S, MAX_TENSOR_BYTES, caller)
+            answer = self._answer(deadline + GRACE_S, caller, at_once=header["op"] == "load")
         except ProtocolError as error:
             raise self._end(str(error)) from error
         except CallerGoneError:
@@ -290,6 +292,21 @@ class Host:
         if isinstance(fault, dict):
             raise ModelError(str(fault.get("code")), _words(fault.get("message", "")))
         return answer
+
+    def _answer(self, deadline: float, caller: socket | None, *, at_once: bool) -> Frame:
+        """Wait for an answer; what takes long (`at_once`: what will) lets others go first."""
+        if not at_once:
+            stream = self.child.stream
+            stream.deadline, stream.caller = min(deadline, time.monotonic() + LONG_S), caller
+            with suppress(DeadlinePassedError):
+                stream.wait()
+                return self._receive(deadline, MAX_TENSOR_BYTES, caller)
+        pid = self.child.process.pid
+        lengthen(pid)
+        try:
+            return self._receive(deadline, MAX_TENSOR_BYTES, caller)
+        finally:
+            restore(pid)
 
     def _stop(self) -> None:
         """End the request under way; the process survives if it obeys within the grace."""

@@ -49,8 +49,8 @@ _log = logging.getLogger(__name__)
 class Task:
     """One request to a pool; times are on the monotonic clock.
 
-    `fetch` returns the model's bytes or raises `RefusalError` or a demand for them; it is called only
-    when the process that was found does not have the model.
+    `fetch` returns the model's bytes or raises `RefusalError` or a demand for them; it is called
+    only when the process that was found does not have the model.
     """
 
     key: str

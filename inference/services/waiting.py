@@ -83,10 +83,17 @@ def listening(execution_id: uuid.UUID) -> Iterator[Pause]:
                 subscription.close()
 
 
+class _Subscription(Protocol):
+    """What is used of redis-py's `PubSub`."""
+
+    def get_message(self, *, ignore_subscribe_messages: bool, timeout: float) -> object:
+        """Wait for a message, at most `timeout` seconds."""
+
+
 class _Ear:
     """Pauses until the channel speaks; where Redis goes away meanwhile, by sleeping."""
 
-    def __init__(self, subscription: redis.client.PubSub) -> None:
+    def __init__(self, subscription: _Subscription) -> None:
         self._subscription = subscription
         self._sleep = _sleeper()
         self._deaf = False

@@ -9,6 +9,7 @@ import struct
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -105,7 +106,7 @@ OUTPUT = encode_tensors(
 )
 
 
-def runtime(**changed: object) -> Runtime:
+def runtime(**changed: Any) -> Runtime:
     """Return the pinned runtime, with changes."""
     pinned = Runtime(
         kind="portable",
@@ -130,10 +131,10 @@ def runtime(**changed: object) -> Runtime:
         level="all",
         threads=1,
     )
-    return replace(pinned, **changed)  # type: ignore[arg-type]  # names fields
+    return replace(pinned, **changed)
 
 
-def execution(**changed: object) -> ExecutionPredicate:
+def execution(**changed: Any) -> ExecutionPredicate:
     """Return the predicate of a public execution of the model in MODEL, with changes."""
     honest = ExecutionPredicate(
         observed=Observed(origin=ORIGIN, tree_size=1, root_hash=leaf_hash(b"before").hex()),
@@ -149,7 +150,7 @@ def execution(**changed: object) -> ExecutionPredicate:
         finished_on="2026-01-01T00:00:00.250Z",
         trace=None,
     )
-    return replace(honest, **changed)  # type: ignore[arg-type]  # names fields
+    return replace(honest, **changed)
 
 
 def private_set(tensors: bytes) -> TensorSet:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -27,9 +28,9 @@ from tests.assay.vectors import values, vector
 ROOT = parse_trusted_root(vector("trusted_root.json"))
 
 
-def verify(receipt: bytes, policy: TlogPolicy, **options: object) -> Verified:
+def verify(receipt: bytes, policy: TlogPolicy, **options: Any) -> Verified:
     options = {"key": claims.public_key(), "trusted_root": ROOT, **options}
-    return verify_receipt(receipt, policy=policy, **options)  # type: ignore[arg-type]  # by name
+    return verify_receipt(receipt, policy=policy, **options)
 
 
 def test_alice_reads_her_receipt() -> None:
@@ -146,14 +147,14 @@ class TestRemembered:
         log = ROOT.logs[0]
         return verify_checkpoint(note, origin=log.origin, log=log.vkey, policy=policy)
 
-    def release(self, policy: TlogPolicy, **options: object) -> Verified:
+    def release(self, policy: TlogPolicy, **options: Any) -> Verified:
         options = {"key": claims.public_key(), "trusted_root": ROOT, **options}
         return verify_bundle(
             vector("bundle.json"),
             policy=policy,
             predicate_type=RELEASE,
             without_file=True,
-            **options,  # type: ignore[arg-type]  # by name
+            **options,
         )
 
     def proof(self, old: int, new: int) -> list[bytes]:

@@ -161,7 +161,7 @@ def test_an_ear_that_turns_deaf_goes_on_by_sleeping(monkeypatch: pytest.MonkeyPa
     slept: list[float] = []
     monkeypatch.setattr("inference.services.waiting.time.sleep", slept.append)
     monkeypatch.setattr(waiting, "give_connection_back", lambda: None)
-    ear = waiting._Ear(Deaf())  # type: ignore[arg-type]  # all of it that is used
+    ear = waiting._Ear(Deaf())
     for _ in range(3):
         ear(10.0)
     assert slept == [waiting.FIRST_S, waiting.FIRST_S * 1.5]

@@ -88,7 +88,8 @@ class Walker:
         """Return the model.
 
         Raises:
-            RejectedError: malformed, depth, unknown, nodes, initializers, arity, text, rank, fields.
+            RejectedError: malformed, depth, unknown, nodes, initializers, arity, text, rank or
+                fields.
         """
         model = message = Message("Model", None, "model")
         stack: list[tuple[Message, int]] = []
