@@ -156,6 +156,9 @@ _UNLIMITED = 1_000_000
 INFER_RATE = env.integer("INFER_RATE", _UNLIMITED if SITE_IS_LOCAL else 1_200)
 INFER_ANONYMOUS_RATE = env.integer("INFER_ANONYMOUS_RATE", _UNLIMITED if SITE_IS_LOCAL else 60)
 INFER_CONCURRENT = env.integer("INFER_CONCURRENT", _UNLIMITED if SITE_IS_LOCAL else 8)
+# What one caller may call of the REST API in a minute; 0: nothing (`config/throttle.py`).
+API_RATE = env.integer("API_RATE", _UNLIMITED if SITE_IS_LOCAL else 6_000)
+API_ANONYMOUS_RATE = env.integer("API_ANONYMOUS_RATE", _UNLIMITED if SITE_IS_LOCAL else 600)
 # Tensors are dropped so many days after the end of their execution; what was signed stays.
 EXECUTION_KEEP_DAYS = env.integer("EXECUTION_KEEP_DAYS", 90)
 EXECUTION_KEEP_ANONYMOUS_DAYS = env.integer("EXECUTION_KEEP_ANONYMOUS_DAYS", 30)
@@ -198,6 +201,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "config.throttle.RateLimitMiddleware",
     "config.middleware.PlainPathsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -345,6 +349,7 @@ REST_FRAMEWORK = {
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["registry.api.auth.ReadOrWriteScope"],
+    "DEFAULT_THROTTLE_CLASSES": ["config.throttle.ApiThrottle"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "EXCEPTION_HANDLER": "config.api.exception_handler",

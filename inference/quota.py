@@ -10,6 +10,8 @@ what a minute allows, and uses them up within ten seconds. So two processes toge
 block, and never give out more than there is. Running counts are exact within a process; what other
 processes run is looked at when a caller runs more here than in the last five seconds.
 
+Calls of the REST API (`config.throttle`) have buckets of their own, counted in the same way.
+
 Nothing here is durable. A Redis that forgets forgets how much was used.
 """
 
@@ -48,13 +50,14 @@ local clock = redis.call('TIME')
 local now = clock[1] + clock[2] / 1000000
 local rate, need, want = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local me, mine, limit, look = ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local got, wait, room = 0, 0, 1
+local got, wait, room, left = 0, 0, 1, 0
 if need > 0 then
   local held = redis.call('HMGET', KEYS[1], 'tokens', 'at')
   local passed = math.max(0, now - tonumber(held[2] or now))
   local tokens = math.min(rate, tonumber(held[1] or rate) + passed * rate / 60)
   if tokens >= need then got = math.min(want, math.floor(tokens)) end
   if tokens < need then wait = math.ceil((need - tokens) * 60 / rate) end
+  left = math.floor(tokens - got)
   redis.call('HSET', KEYS[1], 'tokens', tostring(tokens - got), 'at', string.format('%.6f', now))
   redis.call('EXPIRE', KEYS[1], 120)
 end
@@ -72,7 +75,7 @@ if mine > 0 and wait == 0 then
     redis.call('EXPIRE', KEYS[2], 60)
   end
 end
-return {got, wait, room}
+return {got, wait, room, left}
 """
 log = logging.getLogger(__name__)
 
@@ -83,9 +86,11 @@ class _Account:
 
     `tokens` were taken from Redis and serve until `until`; `running` of them run here, and up to
     `seen` were allowed until `seen_until`. `own` is the bucket of a process that counts alone.
+    `left` was in the bucket when it was last looked at.
     """
 
     tokens: int = 0
+    left: int = 0
     until: float = 0.0
     running: int = 0
     seen: int = 0
@@ -130,6 +135,40 @@ def take(request: HttpRequest | Request, user: Caller, *, cost: int = 1) -> None
     """
     name, rate = _who(request, user)
     _admit(name, rate, cost, runs=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """What a caller may ask for in a minute, and how much of that is left, about."""
+
+    rate: int
+    left: int
+
+
+def take_call(request: HttpRequest | Request, user: Caller) -> Left:
+    """Count a call of the REST API; return what is left.
+
+    Raises:
+        TooManyRequestsError: the caller has used up what a minute allows; says when to come back.
+    """
+    rate = call_rate(user)
+    if user is not None and user.is_authenticated:
+        name = f"api:u{user.pk}"
+    else:
+        name = f"api:a{client_address(request)}"
+    _admit(name, rate, 1, runs=False)
+    with _counts.lock:
+        account = _counts.account(name)
+        alone = account.own is not None and account.until <= time.monotonic()
+        left = math.floor(account.own or 0) if alone else account.left + account.tokens
+    return Left(rate=rate, left=min(left, rate))
+
+
+def call_rate(user: Caller) -> int:
+    """Return how many calls of the REST API `user` may make in a minute."""
+    known = user is not None and user.is_authenticated
+    rate: int = settings.API_RATE if known else settings.API_ANONYMOUS_RATE
+    return rate
 
 
 @contextmanager
@@ -182,7 +221,7 @@ def client_address(request: HttpRequest | Request) -> str:
 def _admit(name: str, rate: int, cost: int, *, runs: bool) -> None:
     """Take `cost` tokens and, if it `runs`, a place, or raise; count the run when it is taken."""
     if rate < 1:
-        raise _too_many("This account may run nothing at present.", 3_600)
+        raise _too_many("Nothing is taken from this caller at present.", 3_600)
     limit = settings.INFER_CONCURRENT
     cost = min(cost, rate)
     now = time.monotonic()
@@ -216,7 +255,7 @@ def _ask(name: str, rate: int, need: int, look: int, limit: int) -> None:
     arguments = (rate, need, want, _counts.process, look, limit, LOOK_S)
     try:
         # The script's text goes along the first time only: redis-py sends its digest.
-        got, wait_s, room = _script(client)(keys, arguments)
+        got, wait_s, room, left = _script(client)(keys, arguments)
     except (redis.RedisError, OSError) as error:
         log.warning("requests are counted in each process alone: %s", error)
         _counts.alone_until = time.monotonic() + ALONE_S
@@ -229,7 +268,7 @@ def _ask(name: str, rate: int, need: int, look: int, limit: int) -> None:
         account = _counts.account(name)
         if need:
             account.tokens = int(got) - need + (account.tokens if account.until > now else 0)
-            account.until = now + HOLD_S
+            account.until, account.left = now + HOLD_S, int(left)
         if not room:
             raise _too_many_runs(limit)
         if look:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from inference import views, views_replays, views_schedules, views_traces
+from inference import views, views_replays, views_schedules, views_traces, views_webhooks
 from inference.oip.infer import infer_in_session
 
 EXECUTION = "executions/<uuid:execution>"
@@ -23,4 +23,9 @@ urlpatterns = [
     path("schedules/", views_schedules.schedule_list),
     path("schedules/<uuid:schedule>/", views_schedules.schedule_page),
     path("schedules/<uuid:schedule>/<str:action>/", views_schedules.change),
+    path("settings/webhooks/", views_webhooks.webhooks),
+    path("settings/webhooks/<uuid:webhook>/", views_webhooks.webhook),
+    path("settings/webhooks/<uuid:webhook>/test/", views_webhooks.test),
+    path("settings/webhooks/<uuid:webhook>/delete/", views_webhooks.delete),
+    path("settings/webhooks/<uuid:webhook>/<uuid:delivery>/", views_webhooks.redeliver),
 ]

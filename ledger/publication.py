@@ -11,11 +11,12 @@ longer; a crash between file and row leaves the row to be published again, with 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from assay.checkpoint import parse_checkpoint
 from assay.errors import AssayError
-from assay.note import Note, VKey, open_note, parse_line, parse_note, render
+from assay.note import Note, SignatureLine, VKey, open_note, parse_line, parse_note, render
 from ledger.errors import LogDamagedError
 from ledger.leadership import own_log
 from ledger.models import Checkpoint
@@ -24,9 +25,13 @@ from ledger.storage import CHECKPOINT, LogStorage
 
 def full_note(checkpoint: Checkpoint) -> bytes:
     """Return the signed note: the log's line, then the cosignatures in the order they came."""
-    note = parse_note(bytes(checkpoint.note))
     rows = sorted(checkpoint.cosignatures.all(), key=lambda row: row.pk)
-    lines = tuple(parse_line(row.line) for row in rows)
+    return cosigned_note(checkpoint, [parse_line(row.line) for row in rows])
+
+
+def cosigned_note(checkpoint: Checkpoint, lines: Iterable[SignatureLine]) -> bytes:
+    """Return the signed note with these cosignatures after the log's line."""
+    note = parse_note(bytes(checkpoint.note))
     return render(Note(text=note.text, lines=(*note.lines, *lines)))
 
 

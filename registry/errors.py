@@ -249,3 +249,10 @@ class StoreAwayError(RegistryError):
 
     code = "store_away"
     status = 503
+
+
+class PreconditionFailedError(RegistryError):
+    """`If-Match` names a state that is past, or the address has none."""
+
+    code = "precondition_failed"
+    status = 412

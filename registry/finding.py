@@ -53,7 +53,8 @@ class Filters:
     """What must hold of a model: all of it.
 
     `facets` has (kind, value) pairs with kinds of `FACETS`; `operator` names one of the graph's,
-    `owner` the owner's name in whatever case.
+    `owner` the owner's name in whatever case; `mine` leaves in what is the caller's own, or their
+    organisations'.
     """
 
     text: str = ""
@@ -61,6 +62,7 @@ class Filters:
     operators: tuple[str, ...] = ()
     facets: tuple[tuple[str, str], ...] = ()
     released: bool = False
+    mine: bool = False
 
     def pairs(self) -> Iterator[tuple[str, str]]:
         """Yield what is asked for as the parameters of an address, the text left out."""

@@ -36,7 +36,8 @@ _ALL = (
         "upload",
         "refused",
         "A path is not the same plain relative path on every system: it climbs, is not in Unicode "
-        "form C, hides or turns text, or differs from another only by case.",
+        "form C, hides or turns text, is a device or no name on Windows, or differs from another "
+        "only by case.",
         "Rename the file.",
     ),
     _rule(

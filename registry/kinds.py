@@ -134,7 +134,7 @@ def _refuse_dangerous(path: str, head: bytes, *, whole: bool) -> None:
         raise refused(path, "is a Python pickle, which runs code when it is loaded", EXPORT)
     if _is_windows_program(head):
         raise refused(path, "is a program (PE)", _LEAVE)
-    if head.startswith(b"\x93NUMPY") and _NPY_OBJECTS.search(head):
+    if head.startswith(b"\x93NUMPY") and (_NPY_OBJECTS.search(head) or _hides_its_type(head)):
         raise refused(path, "is a NumPy file of Python objects", "Save it without objects.")
     if _MARKUP.match(head.removeprefix(b"\xef\xbb\xbf")):
         raise refused(path, "is a web page or a drawing with scripts (HTML, SVG)", _LEAVE)
@@ -162,6 +162,15 @@ def _is_windows_program(head: bytes) -> bool:
     (offset,) = struct.unpack_from("<I", head, 60)
     found: bytes = head[offset : offset + 4]
     return found == b"PE\0\0"
+
+
+def _hides_its_type(head: bytes) -> bool:
+    """Tell whether the header of a NumPy file goes on beyond `head`, and may say there what it is.
+
+    A header is padded to 64 bytes: an honest one is far shorter.
+    """
+    size = int.from_bytes(head[8 : 10 if head[6:7] == b"\x01" else 12], "little")
+    return size > HEAD - 12
 
 
 def _begins_as_onnx(head: bytes) -> bool:

@@ -19,6 +19,7 @@ from registry.kinds import EXPORT, HEAD, Kind, kind_of, refused
 MAX_SAFETENSORS_HEADER = 4 * 2**20
 _ZIP_END, _ZIP_64, _ZIP_ENTRY = b"PK\x05\x06", b"PK\x06\x07", b"PK\x01\x02"
 _ZIP_TAIL = 22 + 2**16  # the end record with the longest comment
+_MAX_TRIES = 64
 _SIZES = {
     **dict.fromkeys(("BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0"), 8),
     **dict.fromkeys(("U16", "I16", "F16", "BF16"), 16),
@@ -47,24 +48,27 @@ def check(path: str, stream: BinaryIO, size: int) -> Kind:
 
 
 def _ends_as_zip(stream: BinaryIO, size: int) -> bool:
-    """Tell whether a zip archive that holds something ends where the file does, comment included.
+    """Tell whether a program that looks for a zip archive at the end of the file finds one.
 
-    What its end record says must lead to a directory, so that no chance bytes do.
+    Such programs take the end record wherever it stands in the last 64 KiB, whatever comes behind
+    it. What it says must lead to a directory, so that no chance bytes do: right before it, or at
+    the place that it names, for either is believed.
     """
     start = max(0, size - _ZIP_TAIL)
     stream.seek(start)
     tail = stream.read(_ZIP_TAIL)
-    at = tail.rfind(_ZIP_END)
+    at, tried = tail.rfind(_ZIP_END), 0
     while at >= 0:
-        if at + 22 <= len(tail):
-            entries, length = struct.unpack_from("<HI", tail, at + 10)
-            (comment,) = struct.unpack_from("<H", tail, at + 20)
-            if at + 22 + comment == len(tail) and entries:
-                if tail[max(0, at - 20) : at].startswith(_ZIP_64):
-                    return True
-                stream.seek(max(0, start + at - length))
-                if stream.read(4) == _ZIP_ENTRY:
-                    return True
+        entries, length, offset = struct.unpack("<HII", tail[at + 10 : at + 20].ljust(10, b"\0"))
+        if entries and tail[max(0, at - 20) : at].startswith(_ZIP_64):
+            return True
+        for place in (start + at - length, offset) if entries else ():
+            stream.seek(max(0, place))
+            if stream.read(4) == _ZIP_ENTRY:
+                return True
+            tried += 1
+        if tried > _MAX_TRIES:  # each costs a look at the storage, and chance makes no such file
+            return True
         at = tail.rfind(_ZIP_END, 0, at)
     return False
 

@@ -11,7 +11,8 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
-from django.db.models import Exists, F, Func, JSONField, OuterRef, Q, Subquery
+from django.db.models import Exists, F, Func, JSONField, OuterRef, Q, Subquery, Value
+from django.db.models.functions import Concat, Lower
 
 from registry.models import FormerName, Model, Release, Revision
 from registry.rights import Caller, readable
@@ -50,17 +51,18 @@ def _models(names: list[str], user: Caller) -> dict[str, str]:
     halves = [name.split("/") for name in names if name.count("/") == 1 and "\0" not in name]
     if not halves:
         return {}
-    wanted = [Q(owner__name__iexact=owner, name__iexact=name) for owner, name in halves]
-    found = Model.objects.filter(reduce(or_, wanted), readable(user)).select_related("owner")
-    known = {model.full_name.lower(): model.full_name for model in found}
-    rest = [
-        Q(name__iexact="/".join(pair)) for pair in halves if "/".join(pair).lower() not in known
-    ]
-    if rest:
-        former = FormerName.objects.filter(reduce(or_, rest), readable(user, "model__"))
-        for row in former.select_related("model__owner"):
-            known[row.name.lower()] = row.model.full_name
-    return known
+    wanted = [Q(lower_owner=owner.lower(), lower=name.lower()) for owner, name in halves]
+    present = (
+        Model.objects.alias(lower_owner=Lower("owner__name"), lower=Lower("name"))
+        .filter(reduce(or_, wanted), readable(user))
+        .values_list(Lower(Concat("owner__name", Value("/"), "name")), "owner__name", "name")
+    )
+    former = (
+        FormerName.objects.alias(lower=Lower("name"))
+        .filter(readable(user, "model__"), lower__in=["/".join(pair).lower() for pair in halves])
+        .values_list(Lower("name"), "model__owner__name", "model__name")
+    )
+    return {was: f"{owner}/{name}" for was, owner, name in former.union(present, all=True)}
 
 
 def children(model: Model, user: Caller = None) -> list[Child]:

@@ -17,10 +17,11 @@ from typing import Any
 from django.db.models import Q, QuerySet
 
 from registry import finding
+from registry.choices import Action
 from registry.errors import InvalidInputError
 from registry.finding import Filters
 from registry.models import Key, Model, Release, SearchDocument
-from registry.rights import Caller, readable
+from registry.rights import Caller, owned, readable
 
 PAGE = 30
 SORTS = (
@@ -93,6 +94,8 @@ def sort_of(asked: str, wanted: Filters) -> str:
 def matches(user: Caller, wanted: Filters) -> QuerySet[Model]:
     """Return the models that `user` may know of and for which `wanted` holds, in no order."""
     known = Model.objects.filter(readable(user), search__isnull=False)
+    if wanted.mine:
+        known = known.filter(owned(user, Action.READ))
     return finding.matching(known, wanted)
 
 

@@ -61,7 +61,7 @@ def offers_to(user: AbstractBaseUser) -> list[Transfer]:
 def offer_of(model: Model) -> Transfer | None:
     """Return the transfer of `model` that waits, if one does."""
     rows = Transfer.objects.filter(model=model, state=TransferState.WAITING)
-    return rows.select_related("target", "asked_by").first()
+    return rows.select_related("source", "target", "asked_by", "model__owner").first()
 
 
 def request_of(model: Model, user: Caller) -> AccessRequest | None:

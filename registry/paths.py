@@ -2,7 +2,12 @@
 
 Beside what a manifest asks of a path (relative, no `.` or `..`, no backslash, lengths), a path here
 is in Unicode normal form C, has no character that turns the direction of text, no `.git` segment,
-and differs from every other path of the revision by more than the case of its letters.
+and differs from every other path of the revision by more than the case of its letters. And a copy
+of it means the same on Windows, which opens a device for `con` or `aux.txt`, a drive or a stream
+for `C:x`, and cuts blanks and dots off the end of a name.
+
+An ONNX model names its data by paths too. They must be files of the revision, so what is refused
+here cannot be named there.
 """
 
 from __future__ import annotations
@@ -17,7 +22,16 @@ from registry.errors import RefusedFileError
 
 CARD = "README.md"
 _TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-_INVISIBLE = frozenset("\u200b\u2028\u2029\ufeff")
+_INVISIBLE = frozenset("\u00ad\u200b\u2028\u2029\u2060\ufeff")
+_JOINERS = dict.fromkeys((0x200C, 0x200D))  # some file systems pass over them
+_GIT = frozenset({".git", "git~1"})
+_RESERVED = frozenset('<>:"|?*')
+_DEVICES = frozenset(
+    {
+        *("con", "prn", "aux", "nul", "conin$", "conout$", "clock$"),
+        *(f"{port}{number}" for port in ("com", "lpt") for number in "0123456789¹²³"),
+    }
+)
 
 
 def _refuse(path: str, message: str, remedy: str) -> RefusedFileError:
@@ -48,11 +62,37 @@ def check_one(path: str) -> str:
         raise _refuse(
             path, "The path holds a character that hides or turns text.", "Remove that character."
         )
-    if any(segment.lower() == ".git" for segment in path.split("/")):
-        raise _refuse(path, f"'{path}' is Git's own.", "Leave the folder .git out.")
+    for segment in path.split("/"):
+        _check_segment(path, segment)
     if path.lower() == SIGNATURE_FILE:
         raise _refuse(path, f"'{path}' is written by the registry.", "Leave this file out.")
     return path
+
+
+def _check_segment(path: str, segment: str) -> None:
+    """Check that the name of a file or folder is one everywhere, and nobody's own."""
+    if segment.translate(_JOINERS).lower() in _GIT:
+        raise _refuse(path, f"'{path}' is Git's own.", "Leave the folder .git out.")
+    if not _RESERVED.isdisjoint(segment):
+        raise _refuse(
+            path,
+            f"The name '{segment}' in '{path}' holds one of < > : \" | ? *, which Windows does not "
+            "take in a name.",
+            "Rename it.",
+        )
+    if segment != segment.strip() or segment.endswith("."):
+        raise _refuse(
+            path,
+            f"The name '{segment}' in '{path}' begins or ends with a blank, or ends with a dot, "
+            "which not every system keeps.",
+            "Rename it without them.",
+        )
+    if segment.partition(".")[0].rstrip().lower() in _DEVICES:
+        raise _refuse(
+            path,
+            f"The name '{segment}' in '{path}' is a device on Windows, whatever follows the dot.",
+            "Rename it.",
+        )
 
 
 def check_tree(paths: Iterable[str]) -> None:

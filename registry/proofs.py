@@ -13,8 +13,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
-from assay.canonical import parse_json
-from assay.dsse import PublicKey, load_public_key
+from assay.canonical import as_object, as_text, parse_json
+from assay.dsse import Envelope, PublicKey, load_public_key, parse_envelope
 from assay.errors import AssayError
 from assay.statements import KeyPredicate, Observed, Subject, render
 from registry.errors import InvalidInputError
@@ -105,3 +105,18 @@ def parse_proof(text: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InvalidInputError("The signed statement is a JSON object.", field="proof")
     return dsse_of(value)
+
+
+def parse_request(text: str) -> tuple[Envelope, str]:
+    """Return the envelope and the key's name in a request that a member's browser made.
+
+    It is the body of `POST /api/v1/keys`, which an admin sends for the member.
+
+    Raises:
+        InvalidInputError: not its form.
+    """
+    try:
+        value = as_object(parse_json(text.strip().encode()), "", required=("envelope", "name"))
+        return parse_envelope(value["envelope"]), as_text(value["name"], "name")
+    except AssayError as error:
+        raise InvalidInputError(f"This is no request for a key: {error}.", field="asked") from error

@@ -10,8 +10,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models.expressions import Combinable
 
 from registry.choices import (
     AccessState,
@@ -45,6 +49,7 @@ SCOPES: dict[str, frozenset[Action]] = {
 }
 SHOWN = (Visibility.PUBLIC, Visibility.GATED)
 _CARRIED = "assay_token"
+_REMEMBERED = "assay_standing"
 
 # ------------------------------------------------------------------ the token of a request
 
@@ -76,6 +81,47 @@ def _token_allows(user: Caller, action: Action, owner: Owner, model: Model | Non
     return action in SCOPES[token.scope] and _in_limits(token, owner, model)
 
 
+# ------------------------------------------------------------------ what a request remembers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """The roles by owner, and the approvals by model, that a request was told already."""
+
+    roles: Mapping[int, Role | None] = field(default_factory=dict)
+    approved: Mapping[int, bool] = field(default_factory=dict)
+
+
+def _known(user: AbstractBaseUser) -> _Known:
+    found = getattr(user, _REMEMBERED, None)
+    return found if isinstance(found, _Known) else _Known()
+
+
+def standing(user: Caller) -> dict[str, Combinable]:
+    """Return what a query of models asks beside for `remember`: the caller's role and approval."""
+    if not isinstance(user, AbstractBaseUser):
+        return {}
+    mine = Membership.objects.filter(
+        user_id=user.pk, owner=OuterRef("owner"), state=MemberState.MEMBER
+    )
+    approved = AccessRequest.objects.filter(
+        user_id=user.pk, model=OuterRef("pk"), state=AccessState.APPROVED
+    )
+    return {"role": Subquery(mine.values("role")[:1]), "approved": Exists(approved)}
+
+
+def remember(user: Caller, model: Model) -> None:
+    """Keep for `user`, as this request knows them, what `standing` said beside `model`.
+
+    Only for requests that change nothing: what writes asks anew.
+    """
+    if isinstance(user, AbstractBaseUser):
+        role: str | None = model.role  # type: ignore[attr-defined]  # an annotation
+        approved: bool = model.approved  # type: ignore[attr-defined]  # an annotation
+        roles = {model.owner_id: None if role is None else Role(role)}
+        setattr(user, _REMEMBERED, _Known(roles=roles, approved={model.pk: approved}))
+
+
 # ------------------------------------------------------------------ the table
 
 
@@ -85,6 +131,9 @@ def role_in(user: Caller, owner: Owner) -> Role | None:
         return None
     if owner.kind == OwnerKind.USER:
         return Role.ADMIN if owner.user_id == user.pk else None
+    known = _known(user)
+    if owner.pk in known.roles:
+        return known.roles[owner.pk]
     found = Membership.objects.filter(user_id=user.pk, owner=owner, state=MemberState.MEMBER)
     role = found.values_list("role", flat=True).first()
     return None if role is None else Role(role)
@@ -120,6 +169,9 @@ def _for_everybody(action: Action, obj: Owner | Model) -> bool:
 def _approved(user: AbstractBaseUser, model: Model) -> bool:
     if model.visibility != Visibility.GATED:
         return False
+    known = _known(user)
+    if model.pk in known.approved:
+        return known.approved[model.pk]
     found = AccessRequest.objects.filter(user_id=user.pk, model=model, state=AccessState.APPROVED)
     return found.exists()
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
-from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Exists, FilteredRelation, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Lower
 
 from assay.dsse import PublicKey
@@ -40,7 +40,9 @@ from registry.rights import (
     may_read,
     owned,
     readable,
+    remember,
     sees_drafts,
+    standing,
     unknown_model,
 )
 
@@ -72,8 +74,12 @@ def find_owner(name: str) -> Owner | None:
     return Owner.objects.alias(lower=Lower("name")).filter(lower=_text(name).lower()).first()
 
 
-def find_model(name: str, user: Caller = None, *, follow: bool = False) -> Model:
+def find_model(
+    name: str, user: Caller = None, *, follow: bool = False, reading: bool = False
+) -> Model:
     """Return the model called `owner/name` or `owner--name`; `follow`: or that once was.
+
+    `reading` says that the request changes nothing: then the caller's role is asked for once.
 
     Raises:
         UnknownModelError: there is none, or none that `user` may know of.
@@ -82,12 +88,14 @@ def find_model(name: str, user: Caller = None, *, follow: bool = False) -> Model
     owner, separator, rest = name.partition("/")
     if not separator:
         owner, separator, rest = name.partition("--")
-    model = (
+    rows = (
         Model.objects.select_related("owner", "head", "total")
         .alias(lower_owner=Lower("owner__name"), lower=Lower("name"))  # which have indexes
         .filter(lower_owner=_text(owner).lower(), lower=_text(rest).lower())
-        .first()
     )
+    model: Model | None = (rows.annotate(**standing(user)) if reading else rows).first()
+    if model is not None and reading:
+        remember(user, model)
     if model is None and (moved := _formerly(f"{owner}/{rest}")) is not None:
         if may_read(user, moved) and not follow:
             raise MovedError(
@@ -104,7 +112,8 @@ def find_model(name: str, user: Caller = None, *, follow: bool = False) -> Model
 def _formerly(name: str) -> Model | None:
     former = (
         FormerName.objects.select_related("model__owner", "model__head")
-        .filter(name__iexact=_text(name))
+        .alias(lower=Lower("name"))
+        .filter(lower=_text(name).lower())
         .first()
     )
     return None if former is None else former.model
@@ -148,18 +157,40 @@ def find_revision(model: Model, revision_id: str, user: Caller = None) -> Revisi
     return revision
 
 
+def revisions(model: Model, user: Caller = None) -> QuerySet[Revision]:
+    """Return the revisions of `model` that `user` may know of, without what is large."""
+    rows = Revision.objects.filter(model=model).select_related("author", "release")
+    if not sees_drafts(user, model):
+        rows = rows.filter(state__in=INSPECTED)
+    return rows.defer("report", "card_metadata", "card_body", "release__notes")
+
+
 def releases(model: Model) -> QuerySet[Release]:
     """Return the releases of `model`, newest first, with all that a list shows.
 
-    Each has `previous_key`, the key of the release before it, None for the first.
+    Each has `previous_key`, the key of the release before it, None for the first, and
+    `signed_before`: whether its key signed an earlier one.
     """
     before = Release.objects.filter(model=OuterRef("model"), number__lt=OuterRef("number"))
     return (
         Release.objects.filter(model=model)
         .select_related("model__owner", "revision", "key__owner", "author", "ci__run__publisher")
-        .annotate(previous_key=Subquery(before.order_by("-number").values("key_id")[:1]))
+        .annotate(
+            previous_key=Subquery(before.order_by("-number").values("key_id")[:1]),
+            signed_before=Exists(before.filter(key=OuterRef("key"))),
+        )
         .prefetch_related("claims__entry")
         .order_by("-number")
+    )
+
+
+def releases_with_statement(model: Model) -> QuerySet[Release]:
+    """Return `releases` with the claim `statement`, that about the release, instead of all."""
+    statement = FilteredRelation("claims", condition=Q(claims__kind=ClaimKind.RELEASE))
+    rows = releases(model).prefetch_related(None).annotate(statement=statement)
+    return rows.select_related(
+        *("model__owner", "revision", "key__owner", "author", "ci__run__publisher"),
+        "statement__entry",  # type: ignore[misc]  # the plugin knows no filtered relation here
     )
 
 
@@ -171,6 +202,14 @@ def find_release(model: Model, version: str) -> Release:
             f"{model.full_name} has no release '{version[:96]}'.", version=version[:96]
         )
     return release
+
+
+def release_before(release: Release) -> Release | None:
+    """Return the release before, withdrawn or not; None for the first of its model, unasked."""
+    if release.number == 1:
+        return None
+    rows = Release.objects.select_related("revision")
+    return rows.get(model=release.model_id, number=release.number - 1)
 
 
 def newest_release(model: Model) -> Release | None:
@@ -244,7 +283,13 @@ def _release_of_revision(
 
 def files(revision: Revision) -> QuerySet[RevisionFile]:
     """Return the files of `revision` with their blobs, by path."""
-    return RevisionFile.objects.filter(revision=revision).select_related("blob").order_by("path")
+    return files_of([revision])
+
+
+def files_of(revisions: Iterable[Revision]) -> QuerySet[RevisionFile]:
+    """Return the files of all these revisions with their blobs, by path."""
+    rows = RevisionFile.objects.filter(revision__in=[revision.pk for revision in revisions])
+    return rows.select_related("blob").order_by("path")
 
 
 def file_of(revision: Revision, path: str) -> RevisionFile:

@@ -8,7 +8,7 @@ the second can: so the second is what a reader looks at twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -30,6 +30,11 @@ class Change(StrEnum):
     def words(self) -> str:
         """Return it for people."""
         return _WORDS[self]
+
+    @property
+    def alarming(self) -> bool:
+        """Whether a reader should look twice."""
+        return self == Change.OTHER
 
 
 _WORDS = {
@@ -55,7 +60,15 @@ class Signer:
     @property
     def alarming(self) -> bool:
         """Whether a reader should look twice."""
-        return self.change == Change.OTHER
+        return self.change.alarming
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changed:
+    """That a release has another signer than the one before it: who, and how that came."""
+
+    key: Key
+    change: Change
 
 
 def history(model: Model) -> list[Signer]:
@@ -91,16 +104,21 @@ def history(model: Model) -> list[Signer]:
     return found[::-1]
 
 
-def change_at(release: Release) -> Signer | None:
+def change_at(release: Release) -> Changed | None:
     """Return the signer whom `release` brought in; None when the release before had the same.
 
     None for the first release of a model, too. `release` is one of `selectors.releases`, so that
-    this costs a query only where the signer changed.
+    this costs a query only where several rotations lie between two releases.
     """
     before: str | None = release.previous_key  # type: ignore[attr-defined]  # an annotation
     if before is None or before == release.key_id:
         return None
-    return next(one for one in history(release.model) if one.first == release.version)
+    key = release.key
+    keys = {key.pk: key}
+    if key.previous_id not in (None, before):
+        keys |= _with_ancestors([key.previous_id])
+    seen = {key.pk} if release.signed_before else ()  # type: ignore[attr-defined]  # an annotation
+    return Changed(key=key, change=_change(key.pk, before, seen, keys))
 
 
 def _with_ancestors(fingerprints: Iterable[str]) -> dict[str, Key]:
@@ -115,12 +133,14 @@ def _with_ancestors(fingerprints: Iterable[str]) -> dict[str, Key]:
     return known
 
 
-def _change(fingerprint: str, earlier: str | None, seen: set[str], keys: dict[str, Key]) -> Change:
+def _change(
+    fingerprint: str, earlier: str | None, seen: Collection[str], keys: dict[str, Key]
+) -> Change:
     if earlier is None:
         return Change.FIRST
     ancestor = keys[fingerprint].previous_id
-    while ancestor is not None and ancestor in keys:
+    while ancestor is not None:
         if ancestor == earlier:
             return Change.ROTATED
-        ancestor = keys[ancestor].previous_id
+        ancestor = keys[ancestor].previous_id if ancestor in keys else None
     return Change.RETURNED if fingerprint in seen else Change.OTHER

@@ -271,7 +271,8 @@ class Blobs:
         """Yield what was set aside and neither removed nor put back: a collector ended there."""
         if self._folder is not None:
             for path in (self._folder / self._place / "aside").glob("*"):
-                yield path.name
+                if _HEX.fullmatch(path.name):
+                    yield path.name
 
     def _aside(self, sha256: str) -> Path:
         blob_path(sha256)  # a digest and nothing else

@@ -14,10 +14,9 @@ Commit points: a blob is there when the store has answered the `PUT` or the copy
 all. A crash leaves an object in `incoming/`, which the sweeper takes after the upload's row. A
 blob that is there already is not written again.
 
-Taking a blob away is one request: unlike a folder, a bucket has no cheap place to set it aside. The
-collector holds the content's lock meanwhile. Should its database connection be cut between its last
-look and that request, while another stores the same content, the object may be lost with a row
-left: let the bucket keep versions, and it can be brought back.
+What the collector takes away is copied to `aside/` before it is removed, inside the store: a bucket
+renames nothing. Should the collector's database connection be cut, and its lock with it, while
+another stores the same content, it is copied back, by that run or the next (`put_back`).
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
 
-from registry.errors import StoreAwayError, UnknownFileError
+from registry.errors import InvalidInputError, StoreAwayError, UnknownFileError
 from registry.hashing import Hashing
 from registry.storage import (
     CHUNK,
@@ -59,6 +58,7 @@ MIN_PART_BYTES: Final = 5 * 2**20  # but the last one: the protocol's own limit
 ADDRESS_S: Final = 3600
 COPY_PART_BYTES: Final = 512 * 2**20
 MAX_COPY_BYTES: Final = 5 * 2**30  # of one request
+PAGE: Final = 1000  # the most that the store lists at once
 _GONE = {"404", "NoSuchKey", "NotFound", "NoSuchUpload"}
 
 
@@ -206,25 +206,44 @@ class S3Blobs:
     def _list(self, prefix: str) -> Iterator[dict[str, Any]]:
         more: dict[str, str] = {}
         while True:
-            page = self._call("list_objects_v2", Prefix=prefix, **more)
+            page = self._call("list_objects_v2", Prefix=prefix, MaxKeys=PAGE, **more)
             yield from page.get("Contents", ())
             if not page.get("IsTruncated"):
                 return
             more = {"ContinuationToken": page["NextContinuationToken"]}
 
+    def _aside(self, sha256: str) -> str:
+        blob_path(sha256)  # a digest and nothing else
+        return f"{self._prefix}aside/{sha256}"
+
     def set_aside(self, sha256: str) -> None:
-        """Remove the blob: a bucket has no place aside (see above)."""
-        self.delete(sha256)
+        """Take a blob out of sight; nothing happens when there is none."""
+        key = self._key(sha256)
+        with contextlib.suppress(UnknownFileError):
+            found = self._call("head_object", Key=key)
+            self._copy(key, self._aside(sha256), found["ContentLength"], found["ETag"])
+        self._call("delete_object", Key=key)
 
     def put_back(self, sha256: str) -> None:
-        """Do nothing: what was removed is gone."""
+        """Bring a blob back that was set aside, unless it has been stored anew."""
+        aside = self._aside(sha256)
+        with contextlib.suppress(UnknownFileError):
+            found = self._call("head_object", Key=aside)
+            if not self.exists(sha256):
+                self._copy(aside, self._key(sha256), found["ContentLength"], found["ETag"])
+        self.drop_aside(sha256)
 
     def drop_aside(self, sha256: str) -> None:
-        """Do nothing: there is no place aside."""
+        """Remove a blob that was set aside, for good."""
+        self._call("delete_object", Key=self._aside(sha256))
 
     def walk_aside(self) -> Iterator[str]:
-        """Yield nothing: there is no place aside."""
-        yield from ()
+        """Yield what was set aside and neither removed nor put back: a collector ended there."""
+        for item in self._list(f"{self._prefix}aside/"):
+            name = str(item["Key"]).rpartition("/")[2]
+            with contextlib.suppress(UnknownFileError):
+                if item["Key"] == self._aside(name):
+                    yield name
 
     # -------------------------------------------------------------- straight from the client
 
@@ -251,7 +270,13 @@ class S3Blobs:
         found: list[Part] = []
         more: dict[str, int] = {}
         while True:
-            page = self._call("list_parts", Key=self._incoming(upload), UploadId=multipart, **more)
+            page = self._call(
+                "list_parts",
+                Key=self._incoming(upload),
+                UploadId=multipart,
+                MaxParts=PAGE,
+                **more,
+            )
             found += [
                 Part(number=item["PartNumber"], size=item["Size"], etag=item["ETag"])
                 for item in page.get("Parts", ())
@@ -284,6 +309,7 @@ class S3Blobs:
 
         Raises:
             DigestMismatchError: the bytes have another digest; nothing is stored.
+            InvalidInputError: there are more or fewer than `size`; nothing is stored.
             UnknownFileError: nothing came, or it was changed while it was read.
         """
         key = self._incoming(upload)
@@ -295,6 +321,10 @@ class S3Blobs:
                 found += len(chunk)
         stored = StoredBlob(sha256=sha256.hexdigest(), size=found, git_sha1=git.hexdigest())
         check_digest(stored, expected)
+        if found != size:
+            raise InvalidInputError(
+                "The content has another length than it should.", expected=size, found=found
+            )
         if not self.exists(expected):
             self._copy(key, self._key(expected), size, answer["ETag"])
         return stored
@@ -337,13 +367,21 @@ class S3Blobs:
         for item in self._list(before):
             name = str(item["Key"]).removeprefix(before)
             yield Incoming(name=name, multipart="", begun_at=item["LastModified"].timestamp())
-        page = self._call("list_multipart_uploads", Prefix=before)
-        for item in page.get("Uploads", ()):
-            yield Incoming(
-                name=str(item["Key"]).removeprefix(before),
-                multipart=str(item["UploadId"]),
-                begun_at=item["Initiated"].timestamp(),
-            )
+        more: dict[str, str] = {}
+        while True:
+            page = self._call("list_multipart_uploads", Prefix=before, MaxUploads=PAGE, **more)
+            for item in page.get("Uploads", ()):
+                yield Incoming(
+                    name=str(item["Key"]).removeprefix(before),
+                    multipart=str(item["UploadId"]),
+                    begun_at=item["Initiated"].timestamp(),
+                )
+            if not page.get("IsTruncated"):
+                return
+            more = {
+                "KeyMarker": page["NextKeyMarker"],
+                "UploadIdMarker": page["NextUploadIdMarker"],
+            }
 
     # -------------------------------------------------------------- straight to the client
 

@@ -101,6 +101,7 @@ urlpatterns = [
     path(f"{_PUBLISH}<str:revision>/sign/", publish.sign, name="publish-sign"),
     path("settings/keys/", account.keys, name="settings-keys"),
     path("settings/keys/import/", keys.import_key, name="import-key"),
+    path("settings/keys/member/", keys.member_key, name="member-key"),
     path("settings/tokens/", settings_tokens.tokens, name="settings-tokens"),
     path("settings/tokens/<str:digest>/delete/", settings_tokens.delete_token, name="delete-token"),
     path("settings/activity/", settings_activity.own, name="settings-activity"),

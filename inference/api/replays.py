@@ -20,6 +20,7 @@ from inference.models import AuditRound, Replay
 from inference.services.replays.asked import request_replay
 from inference.services.replays.handed import submit_replay
 from ledger import services as ledger
+from registry.api.paging import page_rows
 
 # A replay costs a process: it counts as so many requests.
 COST = 10
@@ -44,8 +45,8 @@ class Replays(ExecutionView):
     def get(self, request: Request, execution: uuid.UUID) -> Response:
         """List them, newest first."""
         row = selectors.find(execution, request.user)
-        found = Replay.objects.filter(execution=row).select_related("entry").order_by("-id")
-        return Response({"items": [shape(one) for one in found[:PAGE]]})
+        found = Replay.objects.filter(execution=row).select_related("entry")
+        return page_rows(request, found, ("-id",), shape)
 
 
 class HandInReplay(ExecutionView):

@@ -20,6 +20,7 @@ from inference.services.plan import Plan, Wishes, executor_kind, find_target, ma
 from inference.services.request import read_json_tensor
 from inference.services.when import When
 from registry.api.base import AccountView, account
+from registry.api.paging import page_rows
 
 _FIELDS = (
     *("model", "version", "inputs", "outputs", "executor", "webhook"),
@@ -40,7 +41,7 @@ class Schedules(ScheduleView):
         """List those that are not stopped, newest first; with `?stopped=1` the others."""
         stopped = request.query_params.get("stopped") == "1"
         rows = schedules.schedules_of(request.user).filter(stopped_at__isnull=not stopped)
-        return Response({"items": [shape(row) for row in rows[: schedules.PAGE]]})
+        return page_rows(request, rows, ("-id",), shape)
 
     def post(self, request: Request) -> Response:
         """Make one: what an execution would have, and `cron` or `interval_s`."""

@@ -41,7 +41,7 @@ class Traces(ExecutionView):
     def get(self, request: Request, execution: uuid.UUID) -> Response:
         """List them, newest first."""
         rows = tracing.list_traces(execution, request.user)
-        return Response({"items": [shape(row) for row in rows]})
+        return Response({"items": [shape(row) for row in rows], "next": ""})
 
 
 class OneTrace(ExecutionView):

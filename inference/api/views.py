@@ -11,7 +11,6 @@ from django.utils.cache import get_conditional_response, patch_vary_headers
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from assay.digests import sha256_hex
 from inference import quota, selectors, tasks
@@ -25,9 +24,10 @@ from inference.prefer import Preferences, parse_prefer, parse_wait
 from inference.services import expiry, queue
 from inference.services.submit import Submitted, submit, submit_many
 from inference.services.waiting import wait_ended
+from registry.api.rest import RestView
 
 
-class ExecutionView(APIView):
+class ExecutionView(RestView):
     """Whoever may read a model may run it: a token of any scope, a session, or nobody's.
 
     A token that is sent must be valid all the same.

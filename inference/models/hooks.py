@@ -27,6 +27,14 @@ class Hook(models.Model):
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="hooks"
     )
+    watch = models.OneToOneField(
+        "registry.Watch",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="hook",
+        help_text="whose changes it tells of; empty: what `owner` names it for",
+    )
     url = models.CharField(max_length=MAX_URL, blank=True)
     secret = models.BinaryField(help_text="encrypted with a key made from SECRET_KEY")
     created_at = models.DateTimeField(auto_now_add=True)

@@ -130,16 +130,19 @@ def claim() -> list[Held]:
     with connection.cursor() as cursor:
         cursor.execute(_CLAIM, values)
         leases = dict(cursor.fetchall())
-    rows = Delivery.objects.filter(pk__in=leases).select_related("hook__owner").order_by("due_at")
-    return [_held(row, leases[row.pk]) for row in rows]
+    rows = Delivery.objects.filter(pk__in=leases).order_by("due_at")
+    found = rows.select_related("hook__owner", "hook__watch__owner")
+    return [_held(row, leases[row.pk]) for row in found]
 
 
 def _held(row: Delivery, lease: uuid.UUID) -> Held:
     hook, refused = row.hook, ""
     if hook.deleted_at is not None or hook.disabled_at is not None:
         refused = "The webhook is disabled."
-    elif not hook.owner.is_active:
+    elif hook.watch is None and not hook.owner.is_active:
         refused = "The account is not active."
+    elif hook.watch is not None and hook.watch.owner.deleted_at is not None:
+        refused = "The owner is gone."
     return Held(
         id=row.pk,
         lease=lease,

@@ -1,4 +1,7 @@
-"""A person's webhooks: make, find, delete; messages by hand. The secret leaves at creation, once.
+"""Webhooks: make, find, delete; messages by hand. The secret leaves at creation, once.
+
+A person's own tell of the executions that name them. Those of an owner or a model tell of its
+changes (`registry.services.webhooks`); they belong to whoever may change its settings.
 
 Each change commits with its audit row, or not at all. The audit says which host, never the URL:
 people put tokens into URLs.
@@ -7,6 +10,7 @@ people put tokens into URLs.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -29,8 +33,9 @@ from inference.services.outbox import GIVE_UP
 from inference.services.sealed import seal
 from inference.webhooks.guard import Rules, parse_url
 from inference.webhooks.signature import make_key, secret_text
+from registry.models import Model, Owner
 from registry.rights import Caller
-from registry.services import audit
+from registry.services import audit, webhooks
 
 MAX_HOOKS = 20
 PAGE = 50
@@ -59,37 +64,80 @@ def rules() -> Rules:
     return Rules(loopback=settings.WEBHOOK_LOOPBACK, high_ports=settings.WEBHOOK_HIGH_PORTS)
 
 
-def create(user: AbstractBaseUser, url: str) -> Made:
-    """Make a webhook of `user` for `url`.
+def create(
+    user: AbstractBaseUser,
+    url: str,
+    *,
+    about: Owner | Model | None = None,
+    events: Iterable[str] = (),
+) -> Made:
+    """Make a webhook for `url`: one of `user`, or one that tells of `events` of `about`.
 
     Raises:
         WebhookAddressError: no webhook may go there.
         TooManyWebhooksError: they have `MAX_HOOKS` already.
+        NotAllowedError, InvalidInputError: as `registry.services.webhooks.watch`.
     """
     place = parse_url(url, rules())
     key, pk = make_key(), uuid7()
     with transaction.atomic():
-        # One at a time for an account, so that two requests together make no hook too many.
-        get_user_model().objects.select_for_update().get(pk=user.pk)
-        if hooks_of(user).count() >= MAX_HOOKS:
-            raise TooManyWebhooksError(
-                f"An account has at most {MAX_HOOKS} webhooks: delete one first.", limit=MAX_HOOKS
-            )
+        _need_room(user, about)
+        watch = None if about is None else webhooks.watch(user, about, events)
         sealed = seal(key, about=pk.bytes)
-        hook = Hook.objects.create(pk=pk, owner_id=user.pk, url=url, secret=sealed)
-        audit.note(user, "webhook.create", str(pk), host=place.host)
+        hook = Hook.objects.create(pk=pk, owner_id=user.pk, watch=watch, url=url, secret=sealed)
+        audit.note(user, "webhook.create", str(pk), about=about, host=place.host)
     return Made(hook=hook, secret=secret_text(key))
 
 
+def _need_room(user: AbstractBaseUser, about: Owner | Model | None) -> None:
+    """Refuse one hook too many; one at a time, so that two requests together make none."""
+    if about is None:
+        get_user_model().objects.select_for_update().get(pk=user.pk)
+        count, who = hooks_of(user).count(), "An account"
+    else:
+        owner = about.owner if isinstance(about, Model) else about
+        Owner.objects.select_for_update(no_key=True).get(pk=owner.pk)
+        count, who = _there().filter(watch__owner=owner).count(), owner.name
+    if count >= MAX_HOOKS:
+        raise TooManyWebhooksError(
+            f"{who} has at most {MAX_HOOKS} webhooks: delete one first.", limit=MAX_HOOKS
+        )
+
+
+def _there() -> QuerySet[Hook]:
+    rows = Hook.objects.filter(deleted_at__isnull=True).order_by("-id")
+    return rows.select_related("owner", "watch__owner", "watch__model__owner")
+
+
 def hooks_of(user: Caller) -> QuerySet[Hook]:
-    """Return the webhooks of `user`, newest first."""
+    """Return the webhooks of `user` that tell of executions, newest first."""
     if user is None or not user.is_authenticated:
         return Hook.objects.none()
-    return Hook.objects.filter(owner_id=user.pk, deleted_at__isnull=True).order_by("-id")
+    return _there().filter(owner_id=user.pk, watch=None)
+
+
+def hooks_about(about: Owner | Model) -> QuerySet[Hook]:
+    """Return the webhooks that tell of changes to `about`, newest first.
+
+    `about` comes from `registry.services.webhooks.find_about`, which asks who may see them.
+    """
+    return _there().filter(watch__in=webhooks.watches_of(about))
+
+
+def manage_hook(hook_id: uuid.UUID, user: Caller) -> Hook:
+    """Return a webhook of `user`, or of an owner or model whose settings they may change.
+
+    Raises:
+        UnknownWebhookError: there is none of this id that they may manage.
+    """
+    found = _there().filter(pk=hook_id).exclude(watch=None).first()
+    if found is not None and found.watch is not None and webhooks.may_manage(user, found.watch):
+        return found
+    return find_hook(hook_id, user)
 
 
 def find_hook(hook_id: uuid.UUID | str, user: Caller) -> Hook:
-    """Return a webhook of `user`.
+    """Return a webhook of `user` that an execution may name.
 
     Raises:
         UnknownWebhookError: they have none of this id.
@@ -111,10 +159,14 @@ def delete(user: AbstractBaseUser, hook_id: uuid.UUID) -> None:
         UnknownWebhookError: `user` has none of this id.
     """
     with transaction.atomic():
-        find_hook(hook_id, user)
-        Hook.objects.filter(pk=hook_id).update(url="", secret=b"", deleted_at=Now())
+        watch = manage_hook(hook_id, user).watch
+        gone = Hook.objects.filter(pk=hook_id)
+        gone.update(url="", secret=b"", deleted_at=Now(), watch=None)
         Delivery.objects.filter(hook_id=hook_id).delete()
-        audit.note(user, "webhook.delete", str(hook_id))
+        about = None if watch is None else watch.owner
+        if watch is not None:
+            watch.delete()
+        audit.note(user, "webhook.delete", str(hook_id), about=about)
 
 
 # ------------------------------------------------------------------ messages

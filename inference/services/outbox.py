@@ -1,5 +1,7 @@
 """What webhooks will tell, written in the transaction of what it tells of.
 
+It is the end of an execution, or a change to the registry.
+
 **The commit point** is the caller's: before it there is no message, after it the message is durable
 and will be tried for a day (`services.deliveries`). A crash between the commit and the wake-up
 costs seconds: the beat's sweep finds the row. What rolls back takes its message along. The database
@@ -13,10 +15,13 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.utils import timezone
 
 from inference import outgoing
 from inference.ids import uuid7
-from inference.models import Execution
+from inference.models import Delivery, Execution, Hook
+from registry.models import AuditEvent
+from registry.services import webhooks
 
 ENDED = "execution.ended"
 GIVE_UP = timedelta(hours=24)
@@ -68,4 +73,27 @@ def ended(executions: Sequence[Execution]) -> None:
             },
         )
     # Robust: what has been committed is not undone by a wake-up that fails.
+    transaction.on_commit(outgoing.wake, robust=True)
+
+
+def changed(event: AuditEvent) -> None:
+    """Write the messages about a change to the registry, in the transaction of its audit row."""
+    hooks = Hook.objects.filter(
+        watch__in=webhooks.watching(event), disabled_at__isnull=True, deleted_at__isnull=True
+    )
+    told = list(hooks.values_list("pk", flat=True))
+    if not told:
+        return
+    body, now = webhooks.message(event), timezone.now()
+    Delivery.objects.bulk_create(
+        Delivery(
+            hook_id=hook,
+            event=event.action,
+            about=str(event.pk),
+            body=body,
+            due_at=now,
+            give_up_at=now + GIVE_UP,
+        )
+        for hook in told
+    )
     transaction.on_commit(outgoing.wake, robust=True)

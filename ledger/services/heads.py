@@ -5,13 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.conf import settings
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import OuterRef
+
 from assay.checkpoint import is_origin
+from assay.note import parse_line
 from assay.statements import Observed
 from ledger import policy
+from ledger.errors import LogBusyError
 from ledger.logs import current_log
-from ledger.models import Checkpoint
-from ledger.publication import full_note
-from ledger.selectors import cosigners, newest_published
+from ledger.models import Checkpoint, Cosignature
+from ledger.policy import witnesses_of
+from ledger.publication import cosigned_note
+from ledger.selectors import newest_published
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,16 +38,21 @@ class Head:
 
 
 def newest_checkpoint() -> Head:
-    """Return the newest published head; `LogBusyError` before the log is open."""
-    log = current_log()
-    checkpoint = newest_published(log)
+    """Return the newest published head; `LogBusyError` before the log is open. One query."""
+    lines = Cosignature.objects.filter(checkpoint=OuterRef("pk")).order_by("pk").values("line")
+    rows = Checkpoint.objects.filter(log__origin=settings.LEDGER_ORIGIN, published_at__isnull=False)
+    checkpoint = rows.annotate(lines=ArraySubquery(lines)).order_by("-size").first()
+    if checkpoint is None:
+        current_log()  # which says so when it is not even open
+        raise LogBusyError("The log has no checkpoint yet.")
     known = policy.witness_policy()
+    cosigned = [parse_line(line) for line in checkpoint.lines]
     return Head(
-        origin=log.origin,
+        origin=settings.LEDGER_ORIGIN,
         size=checkpoint.size,
         root=bytes(checkpoint.root),
-        note=full_note(checkpoint),
-        witnesses=len(cosigners(known, checkpoint)),
+        note=cosigned_note(checkpoint, cosigned),
+        witnesses=len(witnesses_of(known, cosigned)),
         quorum=policy.witnesses_needed(known),
         signed_at=checkpoint.signed_at,
     )

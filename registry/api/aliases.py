@@ -13,6 +13,7 @@ from assay.statements import timestamp
 from ledger import services as ledger
 from registry import moves, selectors
 from registry.api.base import PublicView, account, caller, find_model, read, read_envelope
+from registry.api.paging import answer, page_of, read_limit
 from registry.instants import read_instant, read_number
 from registry.models import Alias as AliasRow, AliasMove, Release
 from registry.services import aliases
@@ -38,8 +39,8 @@ class Aliases(PublicView):
     def get(self, request: Request, owner: str, name: str) -> Response:
         model = find_model(request, owner, name)
         newest = selectors.newest_release(model)
-        items = [_latest(newest)] if newest else []
-        return Response({"items": items + [_alias(row) for row in moves.newest_moves(model)]})
+        first: list[Release | AliasMove] = [newest] if newest else []
+        return page_of(request, [*first, *moves.newest_moves(model)], _name_of, _line)
 
 
 class Alias(PublicView):
@@ -61,11 +62,11 @@ class Moves(PublicView):
     def get(self, request: Request, owner: str, name: str, alias: str) -> Response:
         model = find_model(request, owner, name)
         before = read_number(request.query_params.get("cursor", ""))
+        limit = read_limit(request, moves.PAGE)
         rows = moves.moves_of(moves.find_alias(model, alias), before)
-        page = list(rows[: moves.PAGE + 1])
-        more = len(page) > moves.PAGE
-        following = str(page[moves.PAGE - 1].number) if more else ""
-        return Response({"items": [move(row) for row in page[: moves.PAGE]], "next": following})
+        page = list(rows[: limit + 1])
+        following = str(page[limit - 1].number) if len(page) > limit else ""
+        return answer([move(row) for row in page[:limit]], following)
 
     def post(self, request: Request, owner: str, name: str, alias: str) -> Response:
         model = find_model(request, owner, name)
@@ -88,6 +89,8 @@ class Move(PublicView):
 class Signing(PublicView):
     """Everything that a publisher must see, and sign, to move an alias: `?version=`."""
 
+    tagged = False  # it has the newest checkpoint in it
+
     def get(self, request: Request, owner: str, name: str, alias: str) -> Response:
         model = find_model(request, owner, name)
         version = request.query_params.get("version", "")
@@ -95,9 +98,15 @@ class Signing(PublicView):
 
 
 class Protection(PublicView):
-    """Say whether only those who may release move the alias."""
+    """Say whether only those who may change the model's settings move the alias."""
+
+    def get(self, request: Request, owner: str, name: str, alias: str) -> Response:
+        """Say whether it is protected."""
+        found = moves.find_alias(find_model(request, owner, name), alias)
+        return Response(_alias(moves.moves_of(found)[0]))
 
     def put(self, request: Request, owner: str, name: str, alias: str) -> Response:
+        """Protect it, or do not."""
         model = find_model(request, owner, name)
         given = read(ProtectionIn, request)
         row = aliases.protect(account(request), model, alias, protected=given["protected"])
@@ -144,6 +153,14 @@ def _latest(release: Release) -> dict[str, Any]:
     """Return `latest`: it follows the releases, and nobody signs for it."""
     known = {"alias": selectors.LATEST, "implied": True, "protected": False}
     return {**known, **_target(release), "move": None}
+
+
+def _name_of(row: Release | AliasMove) -> str:
+    return row.alias.name if isinstance(row, AliasMove) else selectors.LATEST
+
+
+def _line(row: Release | AliasMove) -> dict[str, Any]:
+    return _alias(row) if isinstance(row, AliasMove) else _latest(row)
 
 
 def _alias(newest: AliasMove) -> dict[str, Any]:

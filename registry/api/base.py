@@ -11,13 +11,13 @@ from django.core.exceptions import RequestDataTooBig
 from rest_framework.permissions import IsAuthenticated, IsAuthenticatedOrReadOnly
 from rest_framework.request import Request
 from rest_framework.serializers import Serializer
-from rest_framework.views import APIView
 
 from assay.canonical import decode_base64
 from assay.dsse import Envelope, parse_envelope
 from assay.errors import AssayError
 from registry import selectors
 from registry.api.auth import ReadOrWriteScope
+from registry.api.rest import RestView
 from registry.errors import (
     BadSignatureError,
     InvalidInputError,
@@ -30,13 +30,13 @@ from registry.rights import Caller
 _CONTENT_DIGEST = re.compile(r"sha-256=:([A-Za-z0-9+/]{43}=):")
 
 
-class PublicView(APIView):
+class PublicView(RestView):
     """Everybody reads, accounts write (a token needs the scope)."""
 
     permission_classes = (IsAuthenticatedOrReadOnly, ReadOrWriteScope)
 
 
-class AccountView(APIView):
+class AccountView(RestView):
     """Only accounts."""
 
     permission_classes = (IsAuthenticated, ReadOrWriteScope)

@@ -167,6 +167,7 @@ class Evaluations(PublicView):
         return Response(
             {
                 "items": [evaluation(row) for row in rows],
+                "next": "",
                 "unread": [{"file": file.name, "error": file.error} for file in broken],
             }
         )

@@ -35,7 +35,8 @@ class Exports(PublicView):
                         "url": f"{base}/{form.name}",
                     }
                     for form in exports.FORMATS
-                ]
+                ],
+                "next": "",
             }
         )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -10,17 +12,28 @@ from registry.api import people, shapes
 from registry.api.base import AccountView, account, find_model, read
 from registry.choices import AccessState, Action
 from registry.errors import InvalidInputError, UnknownRequestError
+from registry.models import Model
 from registry.rights import need
 from registry.services import gates
 
 
 class VisibilityView(AccountView):
-    """Say who may know of a model, and how requests for a gated one are answered."""
+    """Who may know of a model, and how requests for a gated one are answered."""
+
+    def get(self, request: Request, owner: str, name: str) -> Response:
+        """Show it to those who may change it."""
+        model = find_model(request, owner, name)
+        need(account(request), Action.SETTINGS, model)
+        return Response(_visibility(model))
 
     def put(self, request: Request, owner: str, name: str) -> Response:
         model = find_model(request, owner, name)
         row = gates.set_visibility(account(request), model, **read(people.VisibilityIn, request))
-        return Response({**shapes.model(row), "gate": row.gate, "terms": row.gate_terms})
+        return Response(_visibility(row))
+
+
+def _visibility(row: Model) -> dict[str, Any]:
+    return {**shapes.model(row), "gate": row.gate, "terms": row.gate_terms}
 
 
 class Requests(AccountView):

@@ -16,6 +16,7 @@ from registry.api.base import (
     read_base64,
     read_envelope,
 )
+from registry.api.paging import page_of, page_rows
 from registry.api.serializers import BackupIn, KeyIn, KeyNameIn, RevocationIn, RotationIn
 from registry.proofs import dsse_of
 from registry.services import keys, rotation
@@ -26,7 +27,7 @@ class Keys(PublicView):
 
     def get(self, request: Request) -> Response:
         rows = selectors.keys_of(request.query_params.get("owner", ""))
-        return Response({"items": [shapes.key(row) for row in rows]})
+        return page_rows(request, rows, ("created_at", "fingerprint"), shapes.key)
 
     def post(self, request: Request) -> Response:
         given = read(KeyIn, request)
@@ -74,6 +75,8 @@ class Revocation(AccountView):
 class Backup(AccountView):
     """The owner's wrapped private key; nobody else gets it, or learns that there is one."""
 
+    tagged = False
+
     def get(self, request: Request, fingerprint: str) -> Response:
         return Response(shapes.backup(keys.find_backup(account(request), fingerprint)))
 
@@ -89,4 +92,4 @@ class Signers(PublicView):
 
     def get(self, request: Request, owner: str, name: str) -> Response:
         found = signers.history(find_model(request, owner, name))
-        return Response({"items": [shapes.signer(one) for one in found]})
+        return page_of(request, found, lambda one: f"{one.key.pk} {one.first}", shapes.signer)

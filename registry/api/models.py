@@ -10,6 +10,7 @@ from registry import selectors
 from registry.api import lists, shapes
 from registry.api.base import PublicView, account, caller, find_model, read
 from registry.api.owners import check_name
+from registry.api.paging import page_rows
 from registry.api.serializers import ModelIn, RevisionIn
 from registry.services import models, repos, revisions
 
@@ -41,7 +42,13 @@ class Model(PublicView):
 
 
 class Revisions(PublicView):
-    """Commit a tree of files."""
+    """The revisions of a model, or a new one."""
+
+    def get(self, request: Request, owner: str, name: str) -> Response:
+        """List them, newest first; those that did not pass are shown to who may write."""
+        model = find_model(request, owner, name)
+        rows = selectors.revisions(model, caller(request))
+        return page_rows(request, rows, ("-created_at", "-id"), shapes.revision_line)
 
     def post(self, request: Request, owner: str, name: str) -> Response:
         model = find_model(request, owner, name)
@@ -67,6 +74,8 @@ class Revision(PublicView):
 
 class Signing(PublicView):
     """Everything that a publisher must see, and sign, to release a revision."""
+
+    tagged = False  # it has the newest checkpoint in it
 
     def get(self, request: Request, owner: str, name: str, revision: str) -> Response:
         model = find_model(request, owner, name)

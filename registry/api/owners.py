@@ -8,10 +8,11 @@ from rest_framework.response import Response
 from registry import members
 from registry.api import people
 from registry.api.base import AccountView, PublicView, account, caller, find_model, read
+from registry.api.paging import answer, page_of, page_rows
 from registry.choices import Action, Role
 from registry.errors import InvalidInputError
 from registry.models import Model, Owner
-from registry.rights import can, role_in
+from registry.rights import can, need, role_in
 from registry.services import organisations, owners, transfers
 
 
@@ -34,7 +35,12 @@ class Organisations(AccountView):
 
     def get(self, request: Request) -> Response:
         rows = members.organisations_of(account(request))
-        return Response({"items": [people.owner(row.owner, Role(row.role)) for row in rows]})
+        return page_of(
+            request,
+            list(rows),
+            lambda row: row.owner.name,
+            lambda row: people.owner(row.owner, Role(row.role)),
+        )
 
     def post(self, request: Request) -> Response:
         given = read(people.OrganisationIn, request)
@@ -67,7 +73,7 @@ class Members(PublicView):
         found = members.existing_owner(owner)
         may = can(caller(request), Action.MEMBERS, found)
         rows = members.members_of(found, invited=may)
-        return Response({"items": [people.member(row) for row in rows]})
+        return page_rows(request, rows, ("id",), people.member)
 
     def post(self, request: Request, owner: str) -> Response:
         given = read(people.MemberIn, request)
@@ -95,7 +101,7 @@ class Invitations(AccountView):
 
     def get(self, request: Request) -> Response:
         rows = members.invitations_of(account(request))
-        return Response({"items": [people.invitation(row) for row in rows]})
+        return page_rows(request, rows, ("id",), people.invitation)
 
 
 class Invitation(AccountView):
@@ -118,11 +124,18 @@ class Transfers(AccountView):
 
     def get(self, request: Request) -> Response:
         rows = members.offers_to(account(request))
-        return Response({"items": [people.transfer(row) for row in rows]})
+        return page_of(request, rows, lambda row: str(row.pk), people.transfer)
 
 
 class Offers(AccountView):
-    """Offer a model to another owner."""
+    """The offer of a model that waits, or a new one."""
+
+    def get(self, request: Request, owner: str, name: str) -> Response:
+        """List the one that waits, for who may change the model's settings."""
+        model = find_model(request, owner, name)
+        need(account(request), Action.SETTINGS, model)
+        waiting = members.offer_of(model)
+        return answer([people.transfer(waiting)] if waiting else [])
 
     def post(self, request: Request, owner: str, name: str) -> Response:
         model: Model = find_model(request, owner, name)

@@ -8,7 +8,7 @@ from rest_framework.response import Response
 
 from assay.bundle import MEDIA_TYPE
 from registry import selectors
-from registry.api import shapes
+from registry.api import paging, shapes
 from registry.api.base import PublicView, account, caller, find_model, read, read_envelope
 from registry.api.serializers import ReleaseIn, YankIn
 from registry.choices import ClaimKind
@@ -17,7 +17,7 @@ from registry.services import cards, releases
 
 
 class Releases(PublicView):
-    """List releases, newest first (`?cursor=`), or publish one with its three claims."""
+    """List releases, newest first, or publish one with its three claims."""
 
     def get(self, request: Request, owner: str, name: str) -> Response:
         model = find_model(request, owner, name)
@@ -25,11 +25,12 @@ class Releases(PublicView):
         before = read_number(request.query_params.get("cursor", ""))
         if before is not None:
             rows = rows.filter(number__lt=before)
-        page = list(rows[: selectors.PAGE + 1])
-        more = len(page) > selectors.PAGE
-        page = page[: selectors.PAGE]
+        limit = paging.read_limit(request, selectors.PAGE)
+        page = list(rows[: limit + 1])
+        more = len(page) > limit
+        page = page[:limit]
         following = str(page[-1].number) if more else ""
-        return Response({"items": [shapes.release(row) for row in page], "next": following})
+        return paging.answer([shapes.release(row) for row in page], following)
 
     def post(self, request: Request, owner: str, name: str) -> Response:
         model = find_model(request, owner, name)

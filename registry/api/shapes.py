@@ -84,6 +84,21 @@ def revision(row: Revision) -> dict[str, Any]:
     }
 
 
+def revision_line(row: Revision) -> dict[str, Any]:
+    """Return a revision as a list has it: without files, report and card."""
+    released = getattr(row, "release", None)
+    return {
+        "id": row.pk,
+        "state": row.state,
+        "parent": row.parent_id,
+        "author": row.author.get_username(),
+        "message": row.message,
+        "created_at": _time(row.created_at),
+        "manifest": row.manifest,
+        "release": released.version if released else None,
+    }
+
+
 def signing(row: Revision, observed: Observed) -> dict[str, Any]:
     """Return everything that the signer must see, and sign."""
     want = claims.expected(row)

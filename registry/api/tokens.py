@@ -9,6 +9,7 @@ from rest_framework.views import APIView
 
 from registry.api import people
 from registry.api.base import AccountView, account, read
+from registry.api.paging import page_rows
 from registry.errors import UnknownTokenError
 from registry.models import ApiToken
 from registry.services import tokens
@@ -18,9 +19,9 @@ class Tokens(AccountView):
     """The caller's tokens, newest first; or a new one, whose text is in this answer only."""
 
     def get(self, request: Request) -> Response:
-        rows = ApiToken.objects.filter(user_id=account(request).pk).order_by("-created")
+        rows = ApiToken.objects.filter(user_id=account(request).pk)
         found = rows.prefetch_related("limits__owner", "limits__model__owner")
-        return Response({"items": [people.token(row) for row in found]})
+        return page_rows(request, found, ("-created", "digest"), people.token)
 
     def post(self, request: Request) -> Response:
         row, text = tokens.create(account(request), **read(people.TokenIn, request))

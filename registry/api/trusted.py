@@ -12,6 +12,7 @@ from rest_framework.views import APIView
 
 from assay.statements import timestamp
 from registry.api.base import AccountView, account, find_model, read
+from registry.api.paging import page_rows
 from registry.choices import Action
 from registry.idtoken import MAX_TOKEN
 from registry.models import TrustedPublisher
@@ -56,7 +57,7 @@ class Publishers(AccountView):
     def get(self, request: Request, owner: str, name: str) -> Response:
         model = find_model(request, owner, name)
         need(account(request), Action.SETTINGS, model)
-        return Response({"items": [publisher(row) for row in trusted.publishers(model)]})
+        return page_rows(request, trusted.publishers(model), ("created_at", "id"), publisher)
 
     def post(self, request: Request, owner: str, name: str) -> Response:
         model = find_model(request, owner, name)

@@ -15,17 +15,24 @@ from rest_framework.response import Response
 from registry import selectors, tasks
 from registry.api import shapes
 from registry.api.base import AccountView, account, content_digest, content_length, read
+from registry.api.paging import page_rows
 from registry.api.serializers import PartsIn, UploadIn
 from registry.choices import UploadState
 from registry.errors import InvalidInputError
-from registry.models import Owner
+from registry.models import Owner, Upload as UploadRow
 from registry.rights import need_write
 from registry.services import direct, uploads
 from registry.storage import CHUNK
 
 
 class Uploads(AccountView):
-    """Declare content."""
+    """The caller's uploads that are not stored yet, or a new one."""
+
+    def get(self, request: Request) -> Response:
+        """List them, the newest first."""
+        rows = UploadRow.objects.filter(user_id=account(request).pk)
+        rows = rows.exclude(state=UploadState.STORED).select_related("user", "owner")
+        return page_rows(request, rows, ("-created_at", "id"), shapes.upload)
 
     def post(self, request: Request) -> Response:
         body, user = read(UploadIn, request), account(request)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
-from django.http import HttpRequest, QueryDict
+from django.http import HttpRequest, QueryDict, UnreadablePostError
 from rest_framework.request import Request
 
 from registry import selectors
@@ -106,6 +107,34 @@ def length(request: HttpRequest) -> int:
     if not (value.isascii() and value.isdigit()):
         raise LengthRequiredError("Send the header Content-Length.")
     return int(value)
+
+
+def reader(request: HttpRequest) -> Callable[[int], bytes]:
+    """Return a `read(n)` of the body that gives `b""` at its announced end and nowhere before.
+
+    A connection that breaks ends a body in silence, perhaps just behind a whole line or chunk:
+    what was meant must not be taken for what came.
+
+    Raises:
+        LengthRequiredError: the body has no length.
+        InvalidInputError: (on reading) the body is shorter than was announced.
+    """
+    left = length(request)
+
+    def read(count: int) -> bytes:
+        nonlocal left
+        try:
+            piece = request.read(min(count, left))
+        except UnreadablePostError:
+            piece = b""
+        if left and not piece:
+            raise InvalidInputError(
+                f"The connection ended {left} bytes before the end of the body: send it again."
+            )
+        left -= len(piece)
+        return piece
+
+    return read
 
 
 def read_json(request: HttpRequest, limit: int = MAX_JSON) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """`preupload` and `commit`: what travels how, and changes as lines of JSON.
 
 A commit's body is read line by line and never whole: each line is at most 16 MiB, and the content
-of a regular file is stored before the next line is read. What was stored for a commit that is then
-refused is its sender's content like any upload, and no revision names it.
+of a regular file is stored before the next line is read. A body that ends early makes no commit.
+What was stored for a commit that is then refused is its sender's content like any upload, and no
+revision names it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,17 @@ from registry.errors import (
 )
 from registry.hf import files
 from registry.hf.answers import HubError, endpoint
-from registry.hf.calls import flag, items, length, parse_object, read_call, read_json, text, whole
+from registry.hf.calls import (
+    flag,
+    items,
+    length,
+    parse_object,
+    read_call,
+    read_json,
+    reader,
+    text,
+    whole,
+)
 from registry.hf.ignore import Ignored
 from registry.hf.repos import answer
 from registry.models import Owner, Revision
@@ -164,8 +175,8 @@ def _read(user: AbstractBaseUser, owner: Owner, request: HttpRequest) -> _Read:
 def _lines(request: HttpRequest) -> Iterator[bytes]:
     """Yield the lines of the body; at most one line and one piece are in memory."""
     limit = settings.COMMIT_MAX_LINE_BYTES
-    waiting = bytearray()
-    while chunk := request.read(CHUNK):
+    waiting, read = bytearray(), reader(request)
+    while chunk := read(CHUNK):
         *ends, rest = chunk.split(b"\n")
         for end in ends:
             waiting += end

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
+from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from registry.errors import InvalidInputError, RegistryError
 from registry.hf.answers import endpoint
@@ -17,6 +17,7 @@ from registry.hf.calls import (
     length,
     read_call,
     read_json,
+    reader,
     text,
     whole,
 )
@@ -89,11 +90,9 @@ def _action(call: Call, model: Model, upload: Upload, *, many: bool) -> dict[str
 
 
 def _body(request: HttpRequest) -> Iterator[bytes]:
-    try:
-        while chunk := request.read(CHUNK):
-            yield chunk
-    except UnreadablePostError as error:
-        raise InvalidInputError("The connection ended inside the body: send it again.") from error
+    read = reader(request)
+    while chunk := read(CHUNK):
+        yield chunk
 
 
 @endpoint("PUT")

@@ -1,7 +1,10 @@
 """The list of models: what a caller may know of, by search words, owner, tags, task and size.
 
-A model is found by the card of its newest revision that passed its inspection; a page is cut by
-keys (time, id), so that nothing is repeated and nothing missing while models come.
+Whom a caller may know of, owners and words in names are the search's own (`finding`, `listing`).
+Tags and tasks are those of the card that stands in the list: that of `main`, which is what a client
+downloads next, and not that of the newest release, which the pages find a model by.
+
+A page is cut by keys (time, id), so that nothing is repeated and nothing missing while models come.
 """
 
 from __future__ import annotations
@@ -17,9 +20,11 @@ from django.http import QueryDict
 
 from registry.choices import Visibility
 from registry.errors import InvalidInputError
+from registry.finding import MAX_TYPED, MAX_VALUE, Filters, clean, named
 from registry.hf.calls import query_text, read_cursor, write_cursor
+from registry.listing import matches
 from registry.models import DownloadCount, Model, Revision
-from registry.rights import Caller, readable
+from registry.rights import Caller
 from registry.selectors import INSPECTED
 
 MAX_PAGE = 1_000
@@ -72,21 +77,16 @@ def _limit(value: str) -> int:
 def _rows(user: Caller, asked: QueryDict) -> QuerySet[Model]:
     passed = Revision.objects.filter(model=OuterRef("pk"), state__in=INSPECTED)
     head = passed.filter(pk=OuterRef("head_id"))
-    rows = (
-        Model.objects.filter(readable(user))
-        .select_related("owner")
-        .annotate(
-            shown=Coalesce(
-                Subquery(head.values("pk")[:1]),
-                Subquery(passed.order_by("-created_at").values("pk")[:1]),
-            )
+    known = matches(user, Filters(owner=clean(asked.get("author", ""), MAX_VALUE)))
+    words = asked.get("search", "")
+    if words.strip():
+        known = named(known, clean(words, MAX_TYPED))
+    rows = known.select_related("owner").annotate(
+        shown=Coalesce(
+            Subquery(head.values("pk")[:1]),
+            Subquery(passed.order_by("-created_at").values("pk")[:1]),
         )
     )
-    author = query_text(asked, "author")
-    if author:
-        rows = rows.filter(owner__name__iexact=author)
-    for word in query_text(asked, "search").replace("/", " ").split()[:8]:
-        rows = rows.filter(Q(name__icontains=word) | Q(owner__name__icontains=word))
     card = _card(asked)
     if card is not None:
         rows = rows.filter(Exists(Revision.objects.filter(card, pk=OuterRef("shown"))))

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonRes
 from django.http.response import HttpResponseBase
 
 from registry.choices import RefKind, Visibility
-from registry.errors import InvalidInputError, NameTakenError, RefusedFileError, RegistryError
+from registry.errors import InvalidInputError, NameTakenError, RegistryError
 from registry.hf import files, lists, shapes
 from registry.hf.answers import HubError, endpoint
 from registry.hf.calls import (
@@ -24,7 +24,7 @@ from registry.hf.calls import (
 from registry.models import Model, Revision
 from registry.rights import need_files, need_write, sees_drafts
 from registry.selectors import INSPECTED, find_owner, find_revision
-from registry.services import cards, refs, repos
+from registry.services import cards, evaluations, refs, repos
 
 TREE_PAGE, TREE_PAGE_EXPANDED, COMMITS_PAGE = 1_000, 50, 50
 MAX_PATHS = 10_000
@@ -69,14 +69,12 @@ def whoami(request: HttpRequest) -> HttpResponse:
 @endpoint("POST")
 def validate_yaml(request: HttpRequest) -> HttpResponse:
     """Check the metadata of a card as an upload would; always JSON."""
-    content = text(read_json(request), "content")
-    try:
-        card = cards.parse(content.encode())
-    except RefusedFileError as error:
-        found = error.detail.get("errors", [error.message])
-        errors = [{"message": message} for message in found]
-        return JsonResponse({"errors": errors, "warnings": []}, status=400)
-    return answer({"errors": [], "warnings": [{"message": words} for words in card.warnings]})
+    found = cards.validate(text(read_json(request), "content"))
+    body = {
+        "errors": [{"message": words} for words in found.errors],
+        "warnings": [{"message": words} for words in found.warnings],
+    }
+    return JsonResponse(body, status=400 if found.errors else 200)
 
 
 # ------------------------------------------------------------------ repositories
@@ -154,6 +152,8 @@ def info(request: HttpRequest, owner: str, name: str, revision: str = "") -> Htt
     body = shapes.info(model, at, blobs=flag(request.GET, "blobs"))
     if at is not None and flag(request.GET, "securityStatus"):
         body["securityRepoStatus"] = shapes.scan(at)
+    if at is not None and "evalResults" in request.GET.getlist("expand"):
+        body["evalResults"] = evaluations.hub_results(at)
     return answer(body, at)
 
 

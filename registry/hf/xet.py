@@ -20,7 +20,7 @@ from django.http.response import HttpResponseBase
 from assay.canonical import canonical_json
 from registry.errors import InvalidInputError, RegistryError, TooLargeError
 from registry.hf.answers import NotSignedInError, endpoint
-from registry.hf.calls import length, read_call
+from registry.hf.calls import length, read_call, reader
 from registry.hf.repos import answer
 from registry.services import xet, xet_format
 from registry.services.xet import Access
@@ -66,11 +66,12 @@ def xorb(request: HttpRequest, space: UUID, epoch: str, name: str) -> HttpRespon
     size = _limited(request, settings.XET_MAX_XORB_BYTES)
     if len(name) != 64 or not _HEX.issuperset(name):
         raise InvalidInputError("A xorb's name is 64 lower-case hex digits.")
+    read = reader(request)
     if xet.knows(access, name):
-        while request.read(CHUNK):
+        while read(CHUNK):
             pass
         return JsonResponse({"was_inserted": True})
-    xet.put_xorb(access, name, xet_format.chunks(request.read), size)
+    xet.put_xorb(access, name, xet_format.chunks(read), size)
     return JsonResponse({"was_inserted": True})
 
 
@@ -84,8 +85,9 @@ def _with_shard(
     def wrapped(request: HttpRequest, space: UUID, epoch: str) -> HttpResponseBase:
         access = _access(request, space)
         size = _limited(request, settings.XET_MAX_SHARD_BYTES)
+        read = reader(request)
         with TemporaryFile(spool_folder()) as temporary:
-            while chunk := request.read(CHUNK):
+            while chunk := read(CHUNK):
                 temporary.file.write(chunk)
             temporary.file.flush()
             # The open stream outlives the name.

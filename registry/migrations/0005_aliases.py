@@ -67,7 +67,7 @@ class Migration(migrations.Migration):
             model_name="alias",
             name="protected",
             field=models.BooleanField(
-                default=False, help_text="moved only by those who may also release"
+                default=False, help_text="moved only by who may change the settings"
             ),
         ),
         migrations.AddField(

@@ -255,7 +255,8 @@ DROP FUNCTION registry_search_exact(text);
 DROP FUNCTION registry_search_query(text, integer);
 DROP FUNCTION registry_search_name(text);
 DROP FUNCTION registry_search_fold(text);
-"""# Documents of usual cards stay in their rows: a filter that had to fetch and unpack each one from
+"""
+# Documents of usual cards stay in their rows: a filter that had to fetch and unpack each one from
 # beside the table would cost ten times what PostgreSQL reckons, and spoil its plans. A page needs few
 # rows: to start workers for them takes longer than to read them.
 INLINE = """
@@ -282,7 +283,7 @@ class Migration(migrations.Migration):
                     related_name="search", serialize=False, to="registry.model")),
                 ("full_name", models.CharField(
                     help_text="owner/name in lower case", max_length=200)),
-                ("updated_at", models.DateTimeField()),
+                ("updated_at", models.DateTimeField(help_text="the model's own")),
                 ("size", models.BigIntegerField(default=0)),
                 ("facets", django.contrib.postgres.fields.ArrayField(
                     base_field=models.TextField(), default=list, size=None)),

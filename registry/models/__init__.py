@@ -28,6 +28,7 @@ from registry.models.search import (
 from registry.models.token import ApiToken, TokenLimit
 from registry.models.transfer import FormerName, Transfer
 from registry.models.trusted import ReleaseRun, TrustedPublisher, TrustedRun
+from registry.models.webhook import Watch
 from registry.models.xet import XetSpace, Xorb, XorbRange
 
 __all__ = [
@@ -69,6 +70,7 @@ __all__ = [
     "TrustedRun",
     "Upload",
     "UploadPart",
+    "Watch",
     "XetSpace",
     "Xorb",
     "XorbRange",

@@ -21,7 +21,7 @@ class Alias(models.Model):
     name = models.CharField(max_length=96)
     release = models.ForeignKey(Release, on_delete=models.PROTECT, related_name="aliases")
     protected = models.BooleanField(
-        default=False, help_text="moved only by those who may also release"
+        default=False, help_text="moved only by who may change the settings"
     )
 
     class Meta:

@@ -3,39 +3,37 @@
 from __future__ import annotations
 
 from django.conf import settings
-from django.db import models
+from django.db import models as db  # an owner has `models`, which mypy would find instead
 from django.db.models.functions import Lower
 
 from registry.choices import OwnerKind
 
 
-class Owner(models.Model):
+class Owner(db.Model):
     """A name in addresses. A person's owner is made with the account and never renamed."""
 
-    name = models.CharField(max_length=96)
-    kind = models.CharField(max_length=16, choices=OwnerKind)
-    user = models.OneToOneField(
-        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT
-    )
-    title = models.CharField(max_length=80, blank=True, help_text="the name in full")
-    created_at = models.DateTimeField(auto_now_add=True)
-    deleted_at = models.DateTimeField(
+    name = db.CharField(max_length=96)
+    kind = db.CharField(max_length=16, choices=OwnerKind)
+    user = db.OneToOneField(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=db.PROTECT)
+    title = db.CharField(max_length=80, blank=True, help_text="the name in full")
+    created_at = db.DateTimeField(auto_now_add=True)
+    deleted_at = db.DateTimeField(
         null=True, blank=True, help_text="a tombstone: the name is never given out again"
     )
 
     class Meta:
-        constraints = (models.UniqueConstraint(Lower("name"), name="owner_name_unique"),)
+        constraints = (db.UniqueConstraint(Lower("name"), name="owner_name_unique"),)
 
     def __str__(self) -> str:
         return self.name
 
 
-class ReservedName(models.Model):
+class ReservedName(db.Model):
     """A name that was given out once and is never given out again (owner, or owner/model)."""
 
-    name = models.CharField(max_length=200, unique=True)
-    reason = models.CharField(max_length=200)
-    created_at = models.DateTimeField(auto_now_add=True)
+    name = db.CharField(max_length=200, unique=True)
+    reason = db.CharField(max_length=200)
+    created_at = db.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:
         return self.name

@@ -2,7 +2,8 @@
 
 `move`, in this order:
 
-1. The caller may move aliases of the model; a protected one needs the right to release.
+1. The caller may move aliases of the model, as publishers may; a protected one moves by those only
+   who may change the model's settings.
 2. Under the model's lock: the key is registered for the model's owner, as a publisher's, and not
    revoked. The key's row is held, so that a revocation comes wholly before or wholly after.
 3. That key signed the envelope, and the ledger does not hold this statement yet.
@@ -74,7 +75,7 @@ def move(
         # One after the other: the second finds that its `previous` is stale.
         model = Model.objects.select_for_update(no_key=True, of=("self",)).get(pk=model.pk)
         alias = _alias(model, name)
-        _need_move(user, model, alias)
+        need(user, to_move(alias), model)
         signer = publisher_key(model, key)
         public = selectors.public_key(signer)
         keys.check_signature(CLAIM, envelope, [public])
@@ -89,7 +90,7 @@ def move(
 
 
 def protect(user: AbstractBaseUser, model: Model, name: str, *, protected: bool) -> Alias:
-    """Say whether only those who may release move the alias.
+    """Say whether only those who may change the model's settings move the alias.
 
     Raises:
         NotAllowedError: the caller may not change the model's settings.
@@ -101,6 +102,9 @@ def protect(user: AbstractBaseUser, model: Model, name: str, *, protected: bool)
         check_alias_name(model, name)
     alias = moves.find_alias(model, name)
     with transaction.atomic():
+        # The lock that moves take: each move is judged wholly before this, or wholly after.
+        model = Model.objects.select_for_update(no_key=True, of=("self",)).get(pk=model.pk)
+        need(user, Action.SETTINGS, model)
         changed = Alias.objects.filter(pk=alias.pk).exclude(protected=protected)
         if changed.update(protected=protected):
             word = "alias.protect" if protected else "alias.unprotect"
@@ -162,9 +166,9 @@ def _alias(model: Model, name: str) -> Alias | None:
     return rows.filter(model=model, name__iexact=name.replace("\0", "\ufffd")).first()
 
 
-def _need_move(user: AbstractBaseUser, model: Model, alias: Alias | None) -> None:
-    protected = alias is not None and alias.protected
-    need(user, Action.RELEASE if protected else Action.ALIAS, model)
+def to_move(alias: Alias | None) -> Action:
+    """Return the right that moving `alias`, or making one, needs."""
+    return Action.SETTINGS if alias is not None and alias.protected else Action.ALIAS
 
 
 def _refuse_replay(key: Key, envelope: Envelope) -> None:

@@ -14,6 +14,7 @@ from django.contrib.auth.models import AbstractBaseUser
 
 from registry.models import AuditEvent, Key, Model, Owner, Revision
 from registry.rights import token_of
+from registry.signals import changed
 
 _REVISION = re.compile(r"[0-9a-f]{40}")
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
@@ -34,15 +35,16 @@ def note(
     """
     found = about or _about(target) or _own(user)
     token = token_of(user)
-    AuditEvent.objects.create(
+    event = AuditEvent.objects.create(
         user_id=None if user is None else user.pk,
         action=action,
         target=target[:300],
-        owner_id=found.owner_id if isinstance(found, Model) else found and found.pk,
+        owner_id=found.owner_id if isinstance(found, Model) else found.pk if found else None,
         model_id=found.pk if isinstance(found, Model) else None,
         token=token.prefix if token else "",
         data=data,
     )
+    changed.send(AuditEvent, event=event)
 
 
 def _about(target: str) -> Owner | Model | None:

@@ -103,17 +103,20 @@ _FACTS = ("parameters", "nodes", "initializers_bytes", "functions", "ir_version"
 
 
 def compare(
-    old: Revision, new: Revision, new_files: Iterable[RevisionFile] | None = None
+    old: Revision, new: Revision, files: Iterable[RevisionFile] | None = None
 ) -> Difference:
-    """Return what changed from `old` to `new`: two queries, no content is read.
+    """Return what changed from `old` to `new`: one query, no content is read.
 
-    `new_files` are those of `new`, where the caller has them already.
+    `files` are those of both, where the caller has them already.
     """
-    after = selectors.files(new) if new_files is None else new_files
+    rows = list(selectors.files_of([old, new]) if files is None else files)
     return Difference(
         old=old,
         new=new,
-        files=_files(selectors.files(old), after),
+        files=_files(
+            (row for row in rows if row.revision_id == old.pk),
+            (row for row in rows if row.revision_id == new.pk),
+        ),
         graph=_graph(old, new),
         card=_card(old, new),
     )

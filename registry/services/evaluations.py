@@ -112,13 +112,13 @@ def counted_files(revision: Revision) -> tuple[list[ResultFile], int]:
 
 
 def hub_results(revision: Revision) -> list[dict[str, Any]]:
-    """Return `evalResults` as hub clients read it: name and data, or name and error."""
-    return [
-        {"filename": file.name, "error": file.error}
-        if file.error
-        else {"filename": file.name, "data": list(file.items)}
-        for file in files(revision)
-    ]
+    """Return `evalResults` as hub clients read it: one result of a file each, or a file's error."""
+    found: list[dict[str, Any]] = []
+    for file in files(revision):
+        if file.error:
+            found.append({"filename": file.name, "error": file.error})
+        found += [{"filename": file.name, "data": dict(item)} for item in file.items]
+    return found[:MAX_RESULTS]
 
 
 def _file(path: str, digest: str) -> ResultFile:
@@ -156,6 +156,10 @@ def _fault(item: Any) -> str:
             return f"'dataset.{key}' is missing"
     if item.get("value") is None:
         return "'value' is missing"
+    # Hub clients raise on such a source, whatever else they were asked for.
+    source = item.get("source")
+    if source is not None and not isinstance(_at(source, "url"), str):
+        return "'source' is an object with url"
     return ""
 
 

@@ -40,7 +40,7 @@ from registry.errors import (
     UnknownKeyError,
 )
 from registry.models import Key, KeyBackup, Owner
-from registry.rights import can
+from registry.rights import can, need, role_in
 from registry.services import alarms, audit
 
 CLAIM = "key"
@@ -66,18 +66,30 @@ def register(user: AbstractBaseUser, envelope: Envelope, *, name: str) -> Key:
 
     Raises:
         BadSignatureError: the detail has field, expected and found.
-        NotAllowedError: the caller has no owner name, or their token may not change keys.
+        NotAllowedError: the caller has no owner name, or their token may not change keys, or they
+            belong to the organisation and are no admin of it.
         ReplayedSignatureError: this very statement is in the ledger.
         ConflictError: the key is registered.
     """
     name = check_name(name)
+    found, owner = _registration(user, envelope)
+    return _write(user, found, KeyRole(found.predicate.role), owner, name)
+
+
+def look_at(user: AbstractBaseUser, envelope: Envelope) -> KeyStatement:
+    """Return what `register` would register for `user`; its refusals are the same."""
+    return _registration(user, envelope)[0]
+
+
+def _registration(user: AbstractBaseUser, envelope: Envelope) -> tuple[KeyStatement, Owner]:
+    """Steps 1 to 5: return the statement, and the owner for whom `user` may register its key."""
     found = read(envelope)
     owner = _owner(user, found.predicate.owner)
     auditor = found.predicate.role == KeyRole.AUDITOR
     role = KeyRole.AUDITOR if auditor else KeyRole.PUBLISHER
     check_predicate(found, action="register", owner=owner.name, role=role)
     check_signature(CLAIM, envelope, [found.key])
-    return _write(user, found, role, owner, name)
+    return found, owner
 
 
 def rename(user: AbstractBaseUser, fingerprint: str, *, name: str) -> Key:
@@ -115,7 +127,8 @@ def _owner(user: AbstractBaseUser, named: str) -> Owner:
     own = Owner.objects.filter(user_id=user.pk).first()
     if own is None or own.name != named:
         other = selectors.find_owner(named)
-        if other is not None and can(user, Action.KEYS, other):
+        if other is not None and (can(user, Action.KEYS, other) or role_in(user, other)):
+            need(user, Action.KEYS, other)
             return other
     if own is None or not can(user, Action.KEYS, own):
         raise NotAllowedError(

@@ -21,6 +21,11 @@ def hold_account(owner_id: int) -> None:
     _hold(f"account {owner_id}")
 
 
+def hold_address(path: str) -> None:
+    """Be the only one who edits, by `If-Match`, what stands at this address."""
+    _hold(f"address {path}")
+
+
 def _hold(name: str) -> None:
     key = int.from_bytes(sha256(name.encode())[:8], "big", signed=True)
     with connection.cursor() as cursor:

@@ -224,7 +224,8 @@ def yank(user: AbstractBaseUser, model: Model, version: str, *, reason: str) -> 
         raise InvalidInputError("A reason has 1 to 500 characters.", field="reason")
     with transaction.atomic():
         # The lock that moves of aliases take: none moves to it from here on.
-        Model.objects.select_for_update(no_key=True, of=("self",)).get(pk=model.pk)
+        model = Model.objects.select_for_update(no_key=True, of=("self",)).get(pk=model.pk)
+        need(user, Action.RELEASE, model)  # it may have been deleted, or have gone, meanwhile
         release = selectors.find_release(model, version)
         yanked = Release.objects.filter(pk=release.pk, yanked_at=None).update(
             yanked_at=timezone.now(), yank_reason=reason.strip()

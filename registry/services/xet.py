@@ -14,7 +14,9 @@ under an address and do not send it twice: where we find that we have forgotten 
 in the address is raised, and they begin anew.
 
 The names of pieces are not checked: the first body under a name stays, a name is one model's, and
-the SHA-256 of the whole decides.
+the SHA-256 of the whole decides. A file that does not become what its shard says was lied about, or
+one of its pieces was: all of them are forgotten and the epoch is raised, so that nobody who may
+write to a model can keep a false piece under a name that an honest client will send.
 """
 
 from __future__ import annotations
@@ -42,7 +44,12 @@ from django.db.models import F, Sum
 from django.utils import timezone
 
 from registry import selectors
-from registry.errors import InvalidInputError, NotAllowedError, TooLargeError
+from registry.errors import (
+    DigestMismatchError,
+    InvalidInputError,
+    NotAllowedError,
+    TooLargeError,
+)
 from registry.models import Blob, Model, Owner, XetSpace, Xorb, XorbRange
 from registry.rights import may_read, need_write
 from registry.services import contents, quotas
@@ -51,6 +58,7 @@ from registry.services.xet_source import (
     ForgottenError,
     MovedError,
     Places,
+    SegmentError,
     Source,
     spool_file,
     spool_folder,
@@ -187,9 +195,29 @@ def take_shard(access: Access, stream: BinaryIO, size: int) -> Iterator[Progress
             for _ in _take_again(access, stream, entry):
                 yield Progress(done=number, total=total)
         except ForgottenError:
-            XetSpace.objects.filter(pk=access.space.pk).update(epoch=F("epoch") + 1)
+            _raise_epoch(access.space.pk)
+            raise
+        except (SegmentError, DigestMismatchError):
+            _distrust(access, stream, entry)
             raise
         yield Progress(done=number + 1, total=total)
+
+
+def _raise_epoch(space: UUID) -> None:
+    """Give the model another address: clients remember by address what they have sent."""
+    XetSpace.objects.filter(pk=space).update(epoch=F("epoch") + 1)
+
+
+def _distrust(access: Access, stream: BinaryIO, entry: Entry) -> None:
+    """Forget every piece that `entry` names; files that were stored from them stay as they are."""
+    names = {segment.xorb for segment in segments(stream, entry)}
+    with transaction.atomic():
+        rows = Xorb.objects.select_for_update().filter(space=access.space, hash__in=names)
+        spooled = [row.spool for row in rows if row.spool]
+        rows.delete()
+        _raise_epoch(access.space.pk)
+    for spool in spooled:
+        spool_file(spool).unlink(missing_ok=True)
 
 
 def _take_again(access: Access, stream: BinaryIO, entry: Entry) -> Iterator[None]:
@@ -241,18 +269,18 @@ def _rows(access: Access, stream: BinaryIO, entry: Entry) -> dict[str, Xorb]:
 
 
 def _check_segments(places: dict[str, Places], stream: BinaryIO, entry: Entry) -> int:
-    """Return the size of the file; InvalidInputError for a segment that its xorb cannot give."""
+    """Return the size of the file; SegmentError for a segment that its xorb cannot give."""
     total = 0
     for segment in segments(stream, entry):
         place = places[segment.xorb]
         if not segment.first < segment.end <= place.count:
-            raise InvalidInputError(
+            raise SegmentError(
                 f"The xorb {segment.xorb} has {place.count} chunks, and no range "
                 f"{segment.first}-{segment.end}."
             )
         held = place.at(segment.end) - place.at(segment.first)
         if held != segment.raw:
-            raise InvalidInputError(
+            raise SegmentError(
                 f"A segment claims {segment.raw} bytes where its chunks have {held}."
             )
         total += held
@@ -324,7 +352,7 @@ def sweep() -> int:
     for row in list(old[:10_000]):
         with transaction.atomic():
             removed += Xorb.objects.filter(pk=row.pk, spool=row.spool).delete()[0] > 0
-            XetSpace.objects.filter(pk=row.space_id).update(epoch=F("epoch") + 1)
+            _raise_epoch(row.space_id)
         spool_file(row.spool).unlink(missing_ok=True)
     folder = spool_folder()
     if folder.is_dir():

@@ -22,6 +22,10 @@ class ForgottenError(InvalidInputError):
     """A shard names a piece that is not here (any more)."""
 
 
+class SegmentError(InvalidInputError):
+    """A segment is not what its xorb can give."""
+
+
 class MovedError(Exception):
     """Another shard claimed a piece while this one was read: look again."""
 

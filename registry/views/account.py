@@ -28,8 +28,13 @@ MAX_UPLOADS = 100
 def keys(request: HttpRequest) -> HttpResponse:
     """Show the registered keys; those of this browser are its own to show."""
     owner = own_owner(request)
-    own = selectors.published_keys().filter(owner__in=owners_for(signed_in(request), Action.KEYS))
-    context = {"owner": owner, "keys": own.select_related("backup", "owner")}
+    owners = owners_for(signed_in(request), Action.KEYS)
+    own = selectors.published_keys().filter(owner__in=owners)
+    context = {
+        "owner": owner,
+        "keys": own.select_related("backup", "owner"),
+        "houses": any(one.user_id is None for one in owners),
+    }
     return render(request, "settings/keys.html", context)
 
 

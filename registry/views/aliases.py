@@ -18,7 +18,7 @@ from registry import moves, selectors
 from registry.choices import Action
 from registry.errors import RegistryError, UnknownRevisionError
 from registry.instants import read_instant
-from registry.models import Model, Release
+from registry.models import Alias, Model
 from registry.rights import can, need
 from registry.services import aliases
 from registry.views import lines
@@ -58,7 +58,7 @@ def _moved(request: HttpRequest, model: Model, name: str) -> dict[str, Any]:
         "moves": page,
         "first_url": "?" if number is not None else "",
         "next_url": f"?before={page[-1].number}" if more else "",
-        "may_move": can(request.user, Action.ALIAS, model),
+        "may_move": can(request.user, aliases.to_move(row), model),
         "may_protect": can(request.user, Action.SETTINGS, model),
         "cli": lines.alias_lines(settings.SITE_URL, newest),
         **alias_evidence(newest),
@@ -68,7 +68,8 @@ def _moved(request: HttpRequest, model: Model, name: str) -> dict[str, Any]:
 def _meant(model: Model, name: str, at: str) -> dict[str, Any]:
     try:
         instant = read_instant(at, "at", in_utc=True)
-        return {"meaning": moves.meaning(model, name, instant)}
+        shown_at = instant.strftime("%Y-%m-%dT%H:%M:%S")  # the only spelling that the field takes
+        return {"meaning": moves.meaning(model, name, instant), "at": shown_at}
     except RegistryError as error:
         return {"at_problem": error}
 
@@ -86,7 +87,7 @@ def bundle(request: HttpRequest, owner: str, name: str, alias: str, number: int)
 @login_required
 @require_POST
 def protect(request: HttpRequest, owner: str, name: str, alias: str) -> HttpResponse:
-    """Let only those who may release move the alias, or let go of that."""
+    """Let only those who may change the settings move the alias, or let go of that."""
     model = selectors.find_model(f"{owner}/{name}", request.user)
     wanted = request.POST.get("protected") == "1"
     row = aliases.protect(signed_in(request), model, alias, protected=wanted)
@@ -104,13 +105,14 @@ def sign(request: HttpRequest, owner: str, name: str) -> HttpResponse:
     `?alias=` and `?version=` fill the form in.
     """
     model = selectors.find_model(f"{owner}/{name}", request.user)
-    need(request.user, Action.ALIAS, model)
     wanted = request.GET.get("alias", "")[:96]
+    present = _present(model, wanted)
+    need(request.user, aliases.to_move(present), model)
     standing = selectors.releases(model).prefetch_related(None).filter(yanked_at=None)
     context = {
         "model": model,
         "alias_name": wanted,
-        "present": _present(model, wanted),
+        "present": present.release if present else None,
         "version": request.GET.get("version", ""),
         "versions": list(standing[:MAX_CHOICES]),
         "known": [row.alias.name for row in moves.newest_moves(model)],
@@ -118,8 +120,8 @@ def sign(request: HttpRequest, owner: str, name: str) -> HttpResponse:
     return render(request, "publish/alias.html", context)
 
 
-def _present(model: Model, name: str) -> Release | None:
+def _present(model: Model, name: str) -> Alias | None:
     try:
-        return moves.find_alias(model, name).release
+        return moves.find_alias(model, name)
     except UnknownRevisionError:
         return None

@@ -64,7 +64,7 @@ def browsing(request: HttpRequest, wanted: Filters) -> dict[str, Any]:
         "q": wanted.text,
         "sort": "" if sort == "relevance" else asked if known else "",
         "sorts": [
-            ("", "best match, else newest"),
+            ("", "best match or newest"),
             *(one for one in SORTS if one[0] != "relevance"),
         ],
         "kept": list(wanted.pairs()),
@@ -104,7 +104,7 @@ def _chips(wanted: Filters, kept: list[Pair], counts: Counts) -> list[Link]:
 
 
 def _facets(wanted: Filters, kept: list[Pair], counts: Counts) -> list[Facet]:
-    """Return the facets whose values tell matches apart; what is chosen is among the chips."""
+    """Return the facets that matches have values of; what is chosen is among the chips."""
     chosen = set(wanted.facets)
     facets = []
     for kind, title in FACETS.items():

@@ -15,7 +15,6 @@ from registry.finding import Filters
 from registry.listing import listing
 from registry.rights import may_write
 from registry.views.browsing import browsing
-from registry.views.visitor import own_owner
 
 
 def _page(request: HttpRequest, wanted: Filters) -> dict[str, Any]:
@@ -51,7 +50,5 @@ def owner(request: HttpRequest, owner: str) -> HttpResponse:
 @login_required
 @require_GET
 def my_models(request: HttpRequest) -> HttpResponse:
-    """List the reader's own models, released or not."""
-    found = own_owner(request)
-    context = _page(request, Filters(owner=found.name)) if found else {"models": []}
-    return render(request, "registry/my_models.html", context)
+    """List the reader's own models and those of their organisations, released or not."""
+    return render(request, "registry/my_models.html", _page(request, Filters(mine=True)))

@@ -59,15 +59,15 @@ def _compared(request: HttpRequest, model: Model, old: str, new: str) -> dict[st
     return {"difference": shown_difference(found), "texts": texts}
 
 
-def since_previous(release: Release, files: Iterable[RevisionFile]) -> dict[str, Any] | None:
+def since_previous(
+    release: Release, previous: Release | None, files: Iterable[RevisionFile]
+) -> dict[str, Any] | None:
     """Return the difference from the release before, for a release's page; None for the first.
 
-    `files` are those of the release.
+    `files` are those of both.
     """
-    if release.number == 1:
+    if previous is None:
         return None
-    rows = selectors.releases(release.model).prefetch_related(None)
-    previous = rows.get(number=release.number - 1)
     found = differences.compare(previous.revision, release.revision, files)
     return {**shown_difference(found), "previous": previous}
 

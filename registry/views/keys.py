@@ -211,6 +211,46 @@ def _second_step(public: PublicKey, owner: str) -> dict[str, Any]:
     }
 
 
+# ------------------------------------------------------------------ a member's key
+
+
+class RequestForm(forms.Form):
+    """What a member's browser made: the body of `POST /api/v1/keys`."""
+
+    asked = forms.CharField(
+        label="The request",
+        max_length=20_000,
+        widget=forms.Textarea(
+            attrs={"rows": 8, "spellcheck": "false", "autocomplete": "off", "class": "mono"}
+        ),
+        help_text="All of the text that the member sent you. It holds no secret.",
+    )
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def member_key(request: HttpRequest) -> HttpResponse:
+    """Register the key of a member: paste their request, read whose it is, register it.
+
+    Nothing is kept between the two steps; the form carries the request.
+    """
+    user = signed_in(request)
+    form = RequestForm(request.POST or None)
+    context: dict[str, Any] = {"form": form}
+    if form.is_valid():
+        try:
+            envelope, name = proofs.parse_request(form.cleaned_data["asked"])
+            if request.POST.get("do") == "register":
+                made = keys.register(user, envelope, name=name)
+                messages.success(request, f"The key '{made.name}' is registered.")
+                return redirect(f"/keys/{made.fingerprint}/")
+            context |= {"found": keys.look_at(user, envelope), "name": keys.check_name(name)}
+        except RegistryError as error:
+            context["problem"] = error
+    failed = "problem" in context or bool(form.errors)
+    return render(request, "settings/member_key.html", context, status=400 if failed else 200)
+
+
 # ------------------------------------------------------------------ who signed a model
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from django.conf import settings
 from django.db.models import Prefetch, prefetch_related_objects
 from django.http import HttpRequest, HttpResponse
@@ -11,7 +13,7 @@ from django.views.decorators.http import require_GET
 from assay.manifest import Manifest
 from registry import moves, selectors
 from registry.choices import Action, ClaimKind
-from registry.models import Claim, Release
+from registry.models import Claim
 from registry.rights import can
 from registry.views import lines
 from registry.views.card_parts import card_context, exports_context
@@ -41,8 +43,8 @@ def card(request: HttpRequest, owner: str, name: str) -> HttpResponse:
     context = {**found.context(), "card_html": card_html(body)}
     context |= card_context(found.revision, request.user, writer=found.may_publish)
     if found.release:
-        claims = found.release.claims.select_related("entry")
-        context |= evidence_context(found.release, claims, context["files_in_all"])
+        statement: Claim = found.release.statement  # type: ignore[attr-defined]  # an annotation
+        context |= evidence_context(found.release, statement, context["files_in_all"])
     return render(request, "registry/model.html", context)
 
 
@@ -110,18 +112,23 @@ def release(request: HttpRequest, owner: str, name: str, version: str) -> HttpRe
         wanted = selectors.find_version(found.model, version, user=request.user)
     if wanted.version != version:  # an alias moves on: the address of the version stays
         return redirect("model-release", owner, name, wanted.version)
-    claims = Claim.objects.select_related("entry")
-    prefetch_related_objects([wanted], Prefetch("claims", claims))
-    files = list(selectors.files(wanted.revision))
-    manifest = Manifest.from_pairs((file.path, file.blob_id) for file in files)
+    prefetch_related_objects([wanted], Prefetch("claims", Claim.objects.select_related("entry")))
+    claims = wanted.claims.all()
+    statement = next(claim for claim in claims if claim.kind == ClaimKind.RELEASE)
+    previous = selectors.release_before(wanted)
+    both = [wanted.revision, *([previous.revision] if previous else ())]
+    files = list(selectors.files_of(both))
+    manifest = Manifest.from_pairs(
+        (file.path, file.blob_id) for file in files if file.revision_id == wanted.revision_id
+    )
     context = {
         **found.context(),
-        **evidence_context(wanted, wanted.claims.all(), len(manifest.resources)),
+        **evidence_context(wanted, statement, len(manifest.resources)),
         "shown": wanted,
         "notes_html": card_html(wanted.notes),
-        "claims": _claims(wanted),
+        "claims": _claims(claims),
         "aliases": wanted.aliases.order_by("name"),
-        "difference": since_previous(wanted, files),
+        "difference": since_previous(wanted, previous, files),
         "may_release": can(request.user, Action.RELEASE, found.model),
         "may_move": can(request.user, Action.ALIAS, found.model),
         "subject_digest": manifest.subject_digest,
@@ -132,12 +139,12 @@ def release(request: HttpRequest, owner: str, name: str, version: str) -> HttpRe
     return render(request, "registry/release.html", context)
 
 
-def _claims(wanted: Release) -> list[dict[str, object]]:
+def _claims(claims: Iterable[Claim]) -> list[dict[str, object]]:
     order = list(_BINDS)
     return [
         {"word": claim.get_kind_display(), "binds": _BINDS[kind], "entry": claim.entry}
         for kind, claim in sorted(
-            ((ClaimKind(claim.kind), claim) for claim in wanted.claims.all()),
+            ((ClaimKind(claim.kind), claim) for claim in claims),
             key=lambda pair: order.index(pair[0]),
         )
     ]

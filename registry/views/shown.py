@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +11,6 @@ from django.utils.safestring import SafeString, mark_safe
 
 from ledger import services as ledger
 from registry import selectors
-from registry.choices import ClaimKind
 from registry.models import AliasMove, Claim, Model, Release, Revision
 from registry.rights import may_write
 from registry.services import cards
@@ -54,9 +52,10 @@ def shown(request: HttpRequest, owner: str, name: str, revision: str = "") -> Sh
     Raises:
         UnknownModelError, UnknownRevisionError: none that the reader may know of.
     """
-    model = selectors.find_model(f"{owner}/{name}", request.user)
-    # Without the claims: only the pages that show evidence ask for them.
-    releases = selectors.releases(model).prefetch_related(None)
+    reading = request.method in ("GET", "HEAD")
+    model = selectors.find_model(f"{owner}/{name}", request.user, reading=reading)
+    # With the statement of the release alone: only its own page asks for the other claims.
+    releases = selectors.releases_with_statement(model)
     release = releases.filter(yanked_at=None).first()
     withdrawn = None if release else releases.first()
     found = release.revision if release else None
@@ -143,14 +142,13 @@ def alias_evidence(move: AliasMove) -> dict[str, Any]:
     }
 
 
-def evidence_context(release: Release, claims: Iterable[Claim], files: int) -> dict[str, Any]:
+def evidence_context(release: Release, statement: Claim, files: int) -> dict[str, Any]:
     """Return what the evidence panel of a release reads; its manifest has `files` files."""
     base = f"/models/{release.model.full_name}"
-    entries = {claim.kind: claim.entry for claim in claims}
     return {
         "signed": release,
-        "release_entry": entries[ClaimKind.RELEASE],
-        "release_status": _of_frozen(entries[ClaimKind.RELEASE]),
+        "release_entry": statement.entry,
+        "release_status": _of_frozen(statement.entry),
         "file_count": files,
         "files_url": f"{base}/files/?revision={release.revision_id}#lines",
         "release_url": f"{base}/releases/{release.version}/",

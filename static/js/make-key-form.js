@@ -11,8 +11,9 @@ import { registerKey } from "./registration.js";
  * @param {string} owner
  * @param {(record: import("./key-store.js").KeyRecord) => Promise<void>} onMade called once the
  *   key is in this browser, and again when it is registered
+ * @param {boolean} [mayRegister] false: an admin of the owner registers it later
  */
-export function bindMakeKey(store, owner, onMade) {
+export function bindMakeKey(store, owner, onMade, mayRegister = true) {
   const form = byId("make-key");
   form?.addEventListener("submit", (event) => {
     event.preventDefault();
@@ -27,10 +28,12 @@ export function bindMakeKey(store, owner, onMade) {
       downloadBackup(made);
       showDone(made, "is made");
       await onMade(made);
-      await registerKey(request, made);
-      showDone(made, "is made and registered");
+      if (mayRegister) {
+        await registerKey(request, made);
+        showDone(made, "is made and registered");
+        await onMade(made);
+      }
       form.reset(); // the passphrase stays in the field until all is done
-      await onMade(made);
       byId("make-key-done")?.focus(); // the form may be folded away now
     });
   });

@@ -25,6 +25,18 @@ export async function registerKey(request, record) {
 }
 
 /**
+ * Return the text by which an admin registers `record` for their organisation. It holds no secret.
+ *
+ * @param {Request} request
+ * @param {KeyRecord} record
+ * @returns {Promise<string>}
+ */
+export async function registrationRequest(request, record) {
+  const envelope = await claim(request, record, "register");
+  return JSON.stringify({ envelope, name: record.name });
+}
+
+/**
  * Let `next` take the place of `record`: one statement, which both keys sign.
  *
  * @param {Request} request

@@ -56,8 +56,11 @@ def mask(text: str) -> str:
     return "\n".join(line.rstrip() for line in text.splitlines()).rstrip()
 
 
-def perform(commands: list[str], url: str, home: Path) -> list[str]:
-    """Type `commands` into one shell at the root of the repository; return what each printed."""
+def perform(commands: list[str], url: str, home: Path, data: Path = ROOT / "var") -> list[str]:
+    """Type `commands` into one shell at the root of the repository; return what each printed.
+
+    `data` is the folder of the site at `url`.
+    """
     tour = home / "tour"
     script = ["set +e", f"cd {ROOT}"]
     for command in commands:
@@ -73,6 +76,7 @@ def perform(commands: list[str], url: str, home: Path) -> list[str]:
             "HOME": str(home),
             "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
             "COLUMNS": "100",
+            "DATA": str(data),
             "LC_ALL": "C.UTF-8",
         },
     )

@@ -33,6 +33,7 @@ OWN = (
     *("/settings/organisations/", "/settings/activity/", "/settings/account/"),
     *(f"/models/{NAME}/handwriting/{page}/" for page in ("settings", "access", "activity")),
     *("/schedules/", "/settings/keys/import/"),
+    *("/settings/webhooks/", f"/settings/webhooks/?owner={NAME}"),
     *("/accounts/email/", "/accounts/password/change/", "/accounts/2fa/", "/accounts/logout/"),
     *("/accounts/2fa/webauthn/", "/accounts/2fa/webauthn/add/", "/accounts/2fa/totp/activate/"),
     *("/accounts/2fa/recovery-codes/generate/", "/accounts/reauthenticate/"),

@@ -26,7 +26,10 @@ def test_every_command_of_the_readme_prints_what_it_shows(
     shown = [exchange for block in blocks() for exchange in block]
     assert len(shown) > 8
     printed = perform(
-        [exchange.command for exchange in shown], f"http://localhost:{fresh.port}", tmp_path
+        [exchange.command for exchange in shown],
+        f"http://localhost:{fresh.port}",
+        tmp_path,
+        fresh.data,
     )
     for exchange, output in zip(shown, printed, strict=True):
         assert mask(output) == mask(exchange.output), exchange.command

@@ -145,6 +145,30 @@ def test_a_card_is_checked_before_it_is_sent(card: str, status: int, nobodys: Hu
     assert all(set(item) == {"message"} for item in told["errors"] + told["warnings"])
 
 
+RESULTS = b"""
+- dataset: {id: alice/digits, task_id: accuracy}
+  value: 0.97
+- dataset: {id: alice/digits, task_id: f1}
+  value: 0.9
+"""
+
+
+def test_results_are_given_to_who_asks_for_them(alice: Person, nobodys: Hub) -> None:
+    """One result each, as clients read them; a file that is none says why."""
+    files = {
+        "model.onnx": builders.ONNX,
+        ".eval_results/bad.yaml": b"- 3",
+        ".eval_results/digits.yaml": RESULTS,
+    }
+    builders.make_revision(alice, files=files)
+    assert "evalResults" not in nobodys.get("/api/models/alice/double").json()
+    told = nobodys.get("/api/models/alice/double?expand=sha&expand=evalResults").json()
+    bad, *good = told["evalResults"]
+    assert bad == {"filename": ".eval_results/bad.yaml", "error": "result 1: not an object"}
+    assert [one["data"]["dataset"]["task_id"] for one in good] == ["accuracy", "f1"]
+    assert [one["data"]["value"] for one in good] == [0.97, 0.9]
+
+
 # ------------------------------------------------------------------ refs
 
 
@@ -268,6 +292,10 @@ def several(alice: Person, bob: Person) -> None:
         ("author=ALICE", {"alice/cats", "alice/dogs", "alice/talk"}),
         ("search=do", {"alice/dogs", "bob/double"}),
         ("search=alice/do", {"alice/dogs"}),
+        ("search=Alice+DOG", {"alice/dogs"}),
+        ("search=vision", set()),
+        ("search=--", set()),
+        ("author=ali", set()),
         ("filter=vision", {"alice/cats", "alice/dogs"}),
         ("filter=vision&filter=license:mit", {"alice/cats"}),
         ("filter=vision,small", {"alice/cats"}),

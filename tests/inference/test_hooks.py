@@ -225,7 +225,7 @@ def test_alice_makes_lists_and_deletes_her_webhook(alice: Person) -> None:
     assert listed == {name: value for name, value in made.json().items() if name != "secret"}
     assert api.get(made["Location"]).json() == listed
     assert api.delete(made["Location"]).status_code == 204
-    assert api.get(HOOKS).json() == {"items": []}
+    assert api.get(HOOKS).json() == {"items": [], "next": ""}
     assert api.get(made["Location"]).status_code == 404
     row = Hook.objects.get()
     assert (row.url, bytes(row.secret)) == ("", b"")
@@ -311,7 +311,7 @@ def test_mallory_may_not_touch_alices_webhook(mallory: Person, hook: Hook) -> No
         api.post(f"{base}/deliveries/{sent.pk}/redeliver"),
     ]
     assert {answer.status_code for answer in answers} == {404}
-    assert api.get(HOOKS).json() == {"items": []}
+    assert api.get(HOOKS).json() == {"items": [], "next": ""}
     # A delivery of another's webhook is not found below one's own either.
     own = create(mallory.user, URL).hook
     answer = api.post(f"{HOOKS}/{own.pk}/deliveries/{sent.pk}/redeliver")

@@ -411,7 +411,7 @@ def test_alice_makes_pauses_resumes_and_stops_a_schedule(release: Release, alice
     }
     assert (row["webhook"], row["outputs"]) == (str(hook.pk), ["y"])
     assert api.get(row["url"]).json() == row
-    assert api.get(SCHEDULES).json() == {"items": [row]}
+    assert api.get(SCHEDULES).json() == {"items": [row], "next": ""}
     assert api.post(f"{row['url']}/pause").json()["state"] == "paused"
     assert api.get(row["url"]).json()["next_at"] is None
     assert api.post(f"{row['url']}/resume").json()["state"] == "active"
@@ -420,7 +420,7 @@ def test_alice_makes_pauses_resumes_and_stops_a_schedule(release: Release, alice
     (item,) = api.get(f"{row['url']}/executions").json()["items"]
     assert (item["fired_at"], item["state"]) == ("2026-03-01T12:00:30.000Z", "queued")
     assert api.delete(row["url"]).json()["state"] == "stopped"
-    assert api.get(SCHEDULES).json() == {"items": []}
+    assert api.get(SCHEDULES).json() == {"items": [], "next": ""}
     assert len(api.get(f"{SCHEDULES}?stopped=1").json()["items"]) == 1
     assert api.post(f"{row['url']}/resume").status_code == 400
 

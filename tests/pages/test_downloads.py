@@ -63,6 +63,34 @@ def test_what_is_no_range_gets_the_whole_file(asked: str, site: Site, reader: Cl
     assert body(response) == builders.ONNX
 
 
+def test_a_range_of_these_very_bytes_is_sent_and_of_others_the_whole(
+    site: Site, reader: Client
+) -> None:
+    etag = f'"{hashlib.sha256(builders.ONNX).hexdigest()}"'
+    asked = {"range": "bytes=2-4"}
+    same = reader.get(address(site), headers={**asked, "if-range": etag})
+    assert (same.status_code, body(same)) == (206, builders.ONNX[2:5])
+    for other in ('"another"', f"W/{etag}", "Thu, 01 Jan 2026 00:00:00 GMT"):
+        whole = reader.get(address(site), headers={**asked, "if-range": other})
+        assert (whole.status_code, body(whole)) == (200, builders.ONNX)
+
+
+def test_head_has_what_a_whole_get_has_and_no_body(site: Site, reader: Client) -> None:
+    got, told = reader.get(address(site)), reader.head(address(site), headers={"range": "bytes=1-"})
+    assert (told.status_code, body(told)) == (200, b"")
+    names = ("Accept-Ranges", "Cache-Control", "Content-Length", "ETag", "Repr-Digest")
+    assert [told[name] for name in names] == [got[name] for name in names]
+    assert body(got) == builders.ONNX
+
+
+def test_who_asks_for_other_bytes_only_is_told_that_there_are_none(
+    site: Site, reader: Client
+) -> None:
+    answer = reader.get(address(site), headers={"if-match": '"another"'})
+    assert answer.status_code == 412
+    assert "immutable" not in answer.get("Cache-Control", "")
+
+
 def test_a_range_outside_the_file_is_refused(site: Site, reader: Client) -> None:
     response = reader.get(address(site), headers={"range": f"bytes={SIZE}-"})
     assert response.status_code == 416

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from http.client import HTTPConnection
 from typing import Any
@@ -10,6 +11,12 @@ from urllib.parse import urlsplit
 import boto3
 from pytest_django import Settings
 
+from tests.people import Person
+from tests.registry.calls import API
+
+PART = 5 * 2**20
+DATA = bytes(range(256)) * (PART // 256) + b"the last part"
+SHA256 = hashlib.sha256(DATA).hexdigest()
 _numbers = itertools.count()
 
 
@@ -45,3 +52,29 @@ def call(
         return answer.status, answer.read(), found
     finally:
         connection.close()
+
+
+def place(sha256: str) -> str:
+    """Return where a blob lies in the bucket."""
+    return f"files/{sha256[:2]}/{sha256[2:4]}/{sha256}"
+
+
+def declare(person: Person, data: bytes = DATA, **more: Any) -> Any:
+    sha256 = hashlib.sha256(data).hexdigest()
+    body = {"size": len(data), "sha256": sha256, "part_size": PART, "direct": True, **more}
+    return person.api().post(f"{API}/uploads", body, format="json")
+
+
+def send(person: Person, upload: Any, data: bytes = DATA, numbers: Any = (0, 1)) -> None:
+    """Send parts where the server says, as a client does."""
+    asked = {"parts": list(numbers)}
+    found = person.api().post(f"{API}/uploads/{upload['id']}/addresses", asked, format="json")
+    assert found.status_code == 200, found.json()
+    for address in found.json()["addresses"]:
+        start = address["number"] * PART
+        part = data[start : start + address["size"]]
+        assert call(address["method"], address["url"], part)[0] == 200
+
+
+def complete(person: Person, upload: Any) -> Any:
+    return person.api().post(f"{API}/uploads/{upload['id']}/complete")

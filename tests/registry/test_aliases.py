@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.test import Client
 from rest_framework.test import APIClient
 
 from assay.policy import parse_trusted_root
@@ -13,7 +14,7 @@ from assay.statements import timestamp
 from assay.verify import TrustedKey, verify_alias
 from ledger import services as ledger
 from registry import moves, selectors
-from registry.errors import InvalidInputError, RegistryError
+from registry.errors import InvalidInputError, NotAllowedError, RegistryError
 from registry.models import AuditEvent, Key, Release
 from registry.services import aliases, keys, refs, releases, transfers
 from tests import builders
@@ -74,7 +75,7 @@ def test_the_list_has_latest_first_and_then_each_alias(
 
 def test_a_model_without_a_release_has_no_alias(alice: Person) -> None:
     builders.make_model(alice)
-    assert alice.api().get(ALIASES).json() == {"items": []}
+    assert alice.api().get(ALIASES).json() == {"items": [], "next": ""}
     assert calls.error(alice.api().get(f"{ALIASES}/latest")) == (409, "not_released")
     assert calls.error(alice.api().get(f"{ALIASES}/production")) == (404, "unknown_revision")
 
@@ -189,6 +190,10 @@ def test_alice_protects_an_alias(
     assert protect(alice, "production").json()["protected"] is True
     assert protect(alice, "production").json()["protected"] is True
     assert alice.api().get(f"{ALIASES}/production").json()["protected"] is True
+    leaked = alias_envelope(second, private_key("alice"), previous=first.revision_id)
+    refused = send(alice.api("publish"), leaked)  # what a build machine has
+    assert calls.error(refused) == (403, "not_allowed")
+    assert "scope 'admin'" in refused.json()["error"]["message"]
     assert point(alice, second, first.revision_id).status_code == 201
     assert protect(alice, "production", False).json()["protected"] is False
     actions = AuditEvent.objects.filter(action__startswith="alias.").order_by("pk")
@@ -224,6 +229,45 @@ def test_in_a_house_publishers_move_aliases_and_writers_do_not(alice: Person, bo
     answer = carol.api().put(protection, {"protected": True}, format="json")
     assert calls.error(answer) == (403, "not_allowed")
     assert alice.api().put(protection, {"protected": True}, format="json").status_code == 200
+
+
+def test_in_a_house_only_admins_move_what_is_protected(
+    alice: Person, bob: Person, client: Client
+) -> None:
+    acme = make_house(alice, publisher=bob)
+    revision = builders.make_revision(alice, house_model(alice, acme))
+    key = keys.register(alice.user, builders.key_envelope(private_key("acme"), "acme"), name="ours")
+    public = selectors.public_key(key)
+    pair = builders.KeyPair(private=private_key("acme"), public=public, row=key)
+    release = builders.publish_release(bob, revision, key=pair)
+    move_alias(bob, release, private=pair.private)  # nothing protects it yet
+    files = {"model.onnx": builders.ONNX, "README.md": builders.CARD + b"More.\n"}
+    newer = builders.make_revision(bob, revision.model, files)
+    second = builders.publish_release(bob, newer, version="2.0.0", key=pair)
+    aliases.protect(alice.user, release.model, "production", protected=True)
+    with pytest.raises(NotAllowedError, match="the role 'admin' in acme"):
+        move_alias(bob, second, private=pair.private)
+    client.force_login(bob.user)
+    assert "Move it" not in client.get("/models/acme/double/aliases/production/").text
+    form = "/publish/acme/double/alias/"
+    assert client.get(form, {"alias": "production"}).status_code == 403
+    assert client.get(form, {"alias": "staging"}).status_code == 200
+    assert move_alias(bob, second, "staging", pair.private).number == 1
+    client.force_login(alice.user)
+    assert "Move it" in client.get("/models/acme/double/aliases/production/").text
+    assert client.get(form, {"alias": "production"}).status_code == 200
+    assert move_alias(alice, second, private=pair.private).number == 2
+
+
+def test_who_gave_the_model_away_meanwhile_protects_nothing(
+    alice: Person, bob: Person, first: Release
+) -> None:
+    move_alias(alice, first)
+    seen = selectors.find_model("alice/double")
+    transfers.accept(bob.user, transfers.offer(alice.user, first.model, to="bob").pk)
+    with pytest.raises(NotAllowedError):
+        aliases.protect(alice.user, seen, "production", protected=True)
+    assert not moves.find_alias(selectors.find_model("bob/double"), "production").protected
 
 
 def test_an_alias_goes_with_its_model_and_moves_on_by_the_new_owners_key(

@@ -406,6 +406,9 @@ def test_what_was_left_aside_is_put_back_where_a_row_names_it(alice: Person) -> 
     blobs().put(b"other")
     blobs().set_aside(hashlib.sha256(b"other").hexdigest())
     blobs().set_aside("0" * 64)
+    aside = Path(file_of(blobs().put(b"there").sha256)).parents[2] / "aside"
+    (aside / "lost+found").write_bytes(b"not ours")
     assert collection.collect().put_back == 1
     assert list(blobs().walk_aside()) == []
+    assert [path.name for path in aside.iterdir()] == ["lost+found"]
     check()

@@ -172,6 +172,16 @@ def test_two_models_with_one_record_get_two_ids(alice: Person, monkeypatch: Any)
         "exe\u202exnno.onnx",
         "zero\u200bwidth.onnx",
         "model.sig",
+        *(
+            "soft\u00adhyphen",
+            "a/.g\u200cit/config",
+            "GIT~1/config",
+            ".git /config",
+            ".git./config",
+        ),
+        *("con", "a/NUL", "aux.txt", "Aux .tar.gz", "com1.onnx", "LPT\u00b9", "com0", "conin$"),
+        *("C:/x", "model.onnx:stream", "a?.bin", "a*", 'say "x"', "a|b", "<a>"),
+        *("model.onnx ", "model.onnx.", "folder /a", "folder./a", " a", "a\u00a0", "..."),
         "x" * 256,
         "/".join("a" * 40),
     ],
@@ -184,6 +194,23 @@ def test_a_bad_path_is_refused_with_a_remedy(alice: Person, path: str) -> None:
     detail = answer.json()["error"]["detail"]
     assert detail["code"] == "path"
     assert detail["remedy"]
+
+
+def test_names_that_only_resemble_a_device_are_taken(alice: Person) -> None:
+    paths = (
+        "con_v2.bin",
+        "console",
+        "aux-1/x",
+        "a.con",
+        "com10",
+        "lpt",
+        ".hidden",
+        "null",
+        "a b.c",
+    )
+    model = builders.make_model(alice)
+    revision = _commit(alice, model, dict.fromkeys(paths, b"text"), None)
+    assert {file.path for file in revision.files.all()} == set(paths)
 
 
 @pytest.mark.parametrize(

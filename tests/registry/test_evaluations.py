@@ -92,7 +92,7 @@ def test_the_second_form_is_read_from_its_files(alice: Person) -> None:
     )
     (told,) = evaluations.hub_results(revision)
     assert told["filename"] == ".eval_results/mnist.yaml"
-    assert told["data"][0]["dataset"] == {"id": "alice/digits", "task_id": "accuracy"}
+    assert told["data"]["dataset"] == {"id": "alice/digits", "task_id": "accuracy"}
 
 
 @pytest.mark.parametrize(
@@ -103,6 +103,8 @@ def test_the_second_form_is_read_from_its_files(alice: Person) -> None:
         (b"- {value: 1}", "'dataset'"),
         (b"- {value: 1, dataset: {id: a}}", "task_id"),
         (b"- {dataset: {id: a, task_id: b}}", "'value'"),
+        (b"- {value: 1, dataset: {id: a, task_id: b}, source: x}", "'source'"),
+        (b"- {value: 1, dataset: {id: a, task_id: b}, source: {name: x}}", "'source'"),
         (b"- &x {a: 1}", "anchor"),
         (b"- {value: .nan, dataset: {id: a, task_id: b}}", ".nan"),
         (b"x" * 70_000, "longer than"),
@@ -119,7 +121,7 @@ def test_a_file_that_cannot_be_read_says_so_and_hurts_nothing(
     revision = revise(alice, bad=data, good=(ITEM % ("", "")).encode())
     bad, good = evaluations.hub_results(revision)
     assert words in bad["error"]
-    assert good["data"][0]["value"] == 0.97
+    assert good["data"]["value"] == 0.97
     assert len(evaluations.results(revision)) == 1
 
 

@@ -145,6 +145,50 @@ def test_an_archive_behind_something_else_is_refused(path: str, comment: bytes) 
         whole(path, front + zipped(comment))
 
 
+@pytest.mark.parametrize("behind", [b"x", b"\n" * 1000, bytes(60_000)])
+def test_an_archive_is_not_hidden_by_what_follows_it(behind: bytes) -> None:
+    """What follows is no part of the archive, and Python opens it all the same."""
+    data = b"innocent text\n" * 400 + zipped() + behind
+    assert zipfile.is_zipfile(io.BytesIO(data))
+    with pytest.raises(RefusedFileError, match="zip archive behind"):
+        whole("weights.bin", data)
+
+
+def test_an_archive_whose_directory_stands_elsewhere_is_refused() -> None:
+    """Some readers believe the offset that the end record names, and nothing else."""
+    packed = zipped()
+    at = packed.index(b"PK\x01\x02")
+    front = b"innocent text\n" * 400
+    end = bytearray(packed[packed.index(b"PK\x05\x06") :])
+    struct.pack_into("<I", end, 16, len(front) + at)
+    with pytest.raises(RefusedFileError, match="zip archive behind"):
+        whole("weights.bin", front + packed[:-22] + bytes(500) + bytes(end))
+
+
+def test_a_file_of_nothing_but_ends_is_not_looked_into_for_long() -> None:
+    class Counted(io.BytesIO):
+        seeks = 0
+
+        def seek(self, *where: int) -> int:
+            Counted.seeks += 1
+            return super().seek(*where)
+
+    data = b"PK\x05\x06" + bytes(4) + b"\x01\x00" * 2 + bytes(10)
+    stream = Counted(b"\x01\xff" + data * 3000)
+    with pytest.raises(RefusedFileError, match="zip archive behind"):
+        check("weights.bin", stream, len(data) * 3000 + 2)
+    assert Counted.seeks < 100
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_numpy_file_does_not_hide_its_type_behind_blanks(version: int) -> None:
+    words = b"{'fortran_order': False, 'shape': (2,), " + b" " * 5000 + b"'descr': '|O'}"
+    size = len(words).to_bytes(2 if version == 1 else 4, "little")
+    data = b"\x93NUMPY" + bytes([version, 0]) + size + words
+    with pytest.raises(RefusedFileError, match="Python objects"):
+        whole("w.npy", data)
+
+
 def test_words_that_only_look_like_the_end_of_an_archive_are_taken() -> None:
     end = b"PK\x05\x06" + bytes(4) + b"\x01\x00\x01\x00" + bytes(10)
     for data in (

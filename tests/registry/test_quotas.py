@@ -149,7 +149,7 @@ def test_a_member_sees_both_accounts_on_the_page(
 ) -> None:
     house(alice)
     client.force_login(alice.user)
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(12):
         page = client.get("/me/uploads/").content.decode()
     assert "Usage of alice" in page
     assert "Usage of house" in page
@@ -207,6 +207,57 @@ def test_contents_at_once_never_pass_the_quota_together(settings: Settings, alic
 
     assert refused(at_once(*(store(number) for number in range(6)))) == 4
     assert quotas.usage_of(alice.owner).stored == 200
+
+
+@pytest.mark.django_db(transaction=True)
+def test_members_at_once_never_pass_the_quota_of_their_house(
+    settings: Settings, alice: Person, bob: Person
+) -> None:
+    settings.QUOTA_BYTES = 250
+    owner = house(alice, bob)
+
+    def declare(person: Person, number: int) -> Callable[[], Any]:
+        name = digest(b"%d" % number)
+        return lambda: uploads.declare(person.user, size=100, sha256=name, owner=owner)
+
+    people = (alice, bob, alice, bob)
+    answers = at_once(*(declare(person, number) for number, person in enumerate(people)))
+    assert refused(answers) == 2
+    usage = quotas.usage_of(owner)
+    assert (usage.coming, usage.uploads) == (200, 2)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_uploads_and_commits_at_once_never_pass_the_quota_together(
+    settings: Settings, alice: Person, bob: Person
+) -> None:
+    """Bob commits what Alice brought, and announces as much again: one of the two fits."""
+    builders.make_revision(alice, files={"model.onnx": builders.ONNX})
+    size = len(builders.ONNX)
+    settings.QUOTA_BYTES = size + size // 2
+    model = builders.make_model(bob, "copy")
+    files = [("model.onnx", digest(builders.ONNX))]
+    answers = at_once(
+        lambda: revisions.commit(bob.user, model, files=files, parent=None),
+        lambda: uploads.declare(bob.user, size=size, sha256="0" * 64),
+    )
+    assert refused(answers) == 1
+    assert [type(answer) for answer in answers if isinstance(answer, RegistryError)] == [
+        TooLargeError
+    ]
+    assert quotas.usage_of(bob.owner).bytes == size
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_discarded_upload_frees_its_room_once(settings: Settings, alice: Person) -> None:
+    settings.QUOTA_BYTES = 100
+    first = uploads.declare(alice.user, size=100, sha256="0" * 64).upload
+    assert first is not None
+    answers = at_once(*(lambda: uploads.discard(alice.user, first.pk) for _ in range(3)))
+    assert refused(answers) == 2
+    uploads.declare(alice.user, size=100, sha256="1" * 64)
+    with pytest.raises(TooLargeError):
+        uploads.declare(alice.user, size=1, sha256="2" * 64)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -14,9 +14,14 @@ from ledger import services as ledger
 from registry import selectors
 from registry.choices import ClaimKind
 from registry.claims import next_version
-from registry.errors import BadSignatureError, InvalidInputError, NameTakenError
+from registry.errors import (
+    BadSignatureError,
+    InvalidInputError,
+    NameTakenError,
+    NotAllowedError,
+)
 from registry.models import AuditEvent, Claim, Key, Model, Release, Revision, RevisionFile
-from registry.services import audit, keys, releases, revisions
+from registry.services import audit, keys, releases, revisions, transfers
 from tests import builders
 from tests.builders import CARD, ONNX, KeyPair, key_envelope, make_claims
 from tests.ledger.builders import sequence
@@ -406,6 +411,16 @@ def test_mallory_may_not_withdraw_and_a_withdrawal_is_final(alice: Person, mallo
         builders.publish_release(
             alice, _inspected(_next(alice, release.revision, b"again")), version="1.0.0"
         )
+
+
+def test_who_gave_the_model_away_meanwhile_withdraws_nothing(alice: Person, bob: Person) -> None:
+    """The right is asked for again under the lock: the model that the request read is old."""
+    release = builders.publish_release(alice)
+    seen = selectors.find_model("alice/double")
+    transfers.accept(bob.user, transfers.offer(alice.user, release.model, to="bob").pk)
+    with pytest.raises(NotAllowedError, match="Only bob"):
+        releases.yank(alice.user, seen, "1.0.0", reason="out of spite")
+    assert selectors.find_release(release.model, "1.0.0").yanked_at is None
 
 
 def _inspected(revision: Revision) -> Revision:

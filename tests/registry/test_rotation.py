@@ -263,7 +263,7 @@ def test_a_model_tells_who_signed_it_from_when_to_when(alice: Person) -> None:
     newest, *_, second, oldest = selectors.releases(Model.objects.get())
     changed = signers.change_at(newest)
     assert changed is not None
-    assert (changed.change, changed.alarming) == ("returned", False)
+    assert (changed.change, changed.change.alarming) == ("returned", False)
     assert signers.change_at(oldest) is None
     assert signers.change_at(second) is None
 

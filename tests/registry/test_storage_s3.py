@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -16,60 +15,19 @@ from pytest_django import Settings
 
 from registry import storage_s3
 from registry.choices import UploadState
-from registry.errors import DigestMismatchError, StoreAwayError, UnknownFileError
+from registry.errors import (
+    DigestMismatchError,
+    StoreAwayError,
+    UnknownFileError,
+)
 from registry.models import Blob, Holding, Upload
 from registry.services import collection, contents, direct, joining, uploads
 from registry.storage import blobs, bucket
 from tests import builders
-from tests.ledger.s3 import give_credentials, object_store
 from tests.people import Person
 from tests.registry import calls
-from tests.registry.bucket import call, keep_blobs_in, keys
+from tests.registry.bucket import DATA, PART, SHA256, call, complete, declare, keys, place, send
 from tests.registry.calls import API
-
-PART = 5 * 2**20
-DATA = bytes(range(256)) * (PART // 256) + b"the last part"
-SHA256 = hashlib.sha256(DATA).hexdigest()
-
-
-@pytest.fixture(scope="module")
-def store() -> Iterator[str]:
-    with pytest.MonkeyPatch.context() as patch:
-        give_credentials(patch)
-        with object_store() as endpoint:
-            yield endpoint
-
-
-@pytest.fixture
-def kept(store: str, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, str]:
-    give_credentials(monkeypatch)
-    return keep_blobs_in(settings, store)
-
-
-def place(sha256: str) -> str:
-    return f"files/{sha256[:2]}/{sha256[2:4]}/{sha256}"
-
-
-def declare(person: Person, data: bytes = DATA, **more: Any) -> Any:
-    sha256 = hashlib.sha256(data).hexdigest()
-    body = {"size": len(data), "sha256": sha256, "part_size": PART, "direct": True, **more}
-    return person.api().post(f"{API}/uploads", body, format="json")
-
-
-def send(person: Person, upload: Any, data: bytes = DATA, numbers: Any = (0, 1)) -> None:
-    """Send parts where the server says, as a client does."""
-    asked = {"parts": list(numbers)}
-    found = person.api().post(f"{API}/uploads/{upload['id']}/addresses", asked, format="json")
-    assert found.status_code == 200, found.json()
-    for address in found.json()["addresses"]:
-        start = address["number"] * PART
-        part = data[start : start + address["size"]]
-        assert call(address["method"], address["url"], part)[0] == 200
-
-
-def complete(person: Person, upload: Any) -> Any:
-    return person.api().post(f"{API}/uploads/{upload['id']}/complete")
-
 
 # ------------------------------------------------------------------ the storage
 
@@ -289,7 +247,7 @@ def test_the_sweeper_removes_what_lies_there_for_no_upload(
     assert direct.sweep() == 0  # young
     client.create_multipart_upload(Bucket=name, Key="files/incoming/begun")
     later = timezone.now() + timedelta(days=2)
-    monkeypatch.setattr(direct.timezone, "now", lambda: later)
+    monkeypatch.setattr(timezone, "now", lambda: later)
     assert direct.sweep() == 2
     left = client.list_multipart_uploads(Bucket=name)["Uploads"]
     assert [item["Key"] for item in left] == [f"files/incoming/{upload['id']}"]

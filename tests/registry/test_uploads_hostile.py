@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import hashlib
+import io
+import lzma
 import threading
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db import connections
+from django.test import Client
 from pytest_django import Settings
 
 from registry.choices import UploadState
@@ -19,9 +25,10 @@ from registry.errors import (
     InvalidInputError,
     UnknownUploadError,
 )
-from registry.models import Blob, Upload, UploadPart
-from registry.services import joining, uploads
+from registry.models import Blob, Revision, Upload, UploadPart
+from registry.services import contents, joining, uploads
 from registry.storage import blobs
+from tests import builders
 from tests.people import Person
 from tests.registry import calls
 from tests.registry.calls import API
@@ -30,6 +37,7 @@ from tests.registry.test_quotas import at_once, refused
 DATA = bytes(range(256)) * 4
 SHA256 = hashlib.sha256(DATA).hexdigest()
 PLAIN = "application/octet-stream"
+BOMB = 4 * 2**20
 
 
 def declared(person: Person, part_size: int = 512, data: bytes = DATA) -> Upload:
@@ -207,7 +215,7 @@ def test_a_part_without_a_digest_that_is_one_is_refused(alice: Person, header: s
 def test_bytes_that_are_collected_in_mid_join_are_stored_again(
     alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest, taken = joining.contents.record, list[int]()
+    honest, taken = contents.record, list[int]()
 
     def record(*arguments: Any, **named: Any) -> Any:
         if not taken:
@@ -215,7 +223,7 @@ def test_bytes_that_are_collected_in_mid_join_are_stored_again(
             blobs().delete(SHA256)
         return honest(*arguments, **named)
 
-    monkeypatch.setattr(joining.contents, "record", record)
+    monkeypatch.setattr(contents, "record", record)
     upload = declared(alice)
     for number in (0, 1):
         uploads.put_part(upload, number, [DATA[number * 512 : number * 512 + 512]])
@@ -230,11 +238,144 @@ def test_bytes_that_are_collected_each_time_leave_the_upload_waiting(
     def gone(*_: Any, **__: Any) -> Any:
         raise ConflictError("gone")
 
-    monkeypatch.setattr(joining.contents, "record", gone)
+    monkeypatch.setattr(contents, "record", gone)
     upload = declared(alice)
     for number in (0, 1):
         uploads.put_part(upload, number, [DATA[number * 512 : number * 512 + 512]])
     assert uploads.complete(upload).state == UploadState.JOINING
+
+
+# ------------------------------------------------------------------ bombs, links, strange addresses
+
+
+def sent(person: Person, data: bytes, **headers: str) -> Any:
+    """Declare `data`, send it in one stream with these headers, return the answer."""
+    upload = calls.declare(person.api(), data).json()
+    url = f"{API}/uploads/{upload['id']}/content"
+    return person.api().put(url, data, content_type=PLAIN, headers=headers)
+
+
+def zipped() -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("weights.bin", bytes(BOMB))
+    return packed.getvalue()
+
+
+@pytest.mark.parametrize("path", ["model.onnx", "weights.bin", "README.md"])
+@pytest.mark.parametrize(
+    ("what", "pack"),
+    [
+        ("zip", zipped),
+        ("gzip", lambda: gzip.compress(bytes(BOMB))),
+        ("xz", lambda: lzma.compress(bytes(BOMB))),
+        ("bzip2", lambda: bz2.compress(bytes(BOMB))),
+    ],
+)
+def test_a_bomb_is_never_opened_and_no_revision_has_it(
+    alice: Person, settings: Settings, what: str, pack: Callable[[], bytes], path: str
+) -> None:
+    builders.make_model(alice, "digits")
+    data = pack()
+    assert len(data) * 100 < BOMB
+    assert sent(alice, data).json()["state"] == "stored"
+    answer = calls.commit(alice.api(), "alice/digits", {path: hashlib.sha256(data).hexdigest()})
+    assert calls.error(answer) == (400, "refused_file")
+    detail = answer.json()["error"]["detail"]
+    assert (detail["code"], detail["path"]) == ("kind", path)
+    assert what in answer.json()["error"]["message"]
+    assert not Revision.objects.exists()
+    on_disk = [file for file in Path(settings.BLOBS_DIR).rglob("*") if file.is_file()]
+    assert [file.stat().st_size for file in on_disk] == [len(data)]
+
+
+def test_a_body_that_says_it_is_packed_is_taken_as_it_is(alice: Person, settings: Settings) -> None:
+    """The digest is of the bytes that come (RFC 9530); they are never blown up."""
+    data = gzip.compress(bytes(BOMB))
+    assert sent(alice, data, **{"Content-Encoding": "gzip"}).json()["size"] == len(data)
+    whole = calls.declare(alice.api(), bytes(BOMB)).json()
+    url = f"{API}/uploads/{whole['id']}/content"
+    answer = alice.api().put(url, data, content_type=PLAIN, headers={"Content-Encoding": "gzip"})
+    assert calls.error(answer) == (400, "invalid_input")
+    assert answer.json()["error"]["detail"] == {"expected": BOMB, "found": len(data)}
+    assert Blob.objects.get().size == len(data)
+
+
+def test_a_link_in_the_place_of_a_part_leads_nowhere(
+    alice: Person, settings: Settings, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"k" * 512)
+    upload = declared(alice)
+    for number in (0, 1):
+        uploads.put_part(upload, number, [DATA[number * 512 : number * 512 + 512]])
+    part = settings.UPLOADS_DIR / str(upload.pk) / "1"
+    part.unlink()
+    part.symlink_to(secret)
+    done = uploads.complete(upload)
+    assert (done.state, (done.error or {})["code"]) == (UploadState.FAILED, "conflict")
+    assert not Blob.objects.exists()
+    assert list(blobs().walk()) == []
+
+
+def test_a_link_is_replaced_and_not_written_through(
+    alice: Person, settings: Settings, tmp_path: Path
+) -> None:
+    outside = tmp_path / "outside"
+    outside.write_bytes(b"untouched")
+    upload = declared(alice)
+    places = (
+        settings.UPLOADS_DIR / str(upload.pk) / "0",
+        settings.BLOBS_DIR / SHA256[:2] / SHA256[2:4] / SHA256,
+    )
+    for place in places:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(outside)
+    for number in (0, 1):
+        uploads.put_part(upload, number, [DATA[number * 512 : number * 512 + 512]])
+    assert uploads.complete(upload).state == UploadState.STORED
+    assert outside.read_bytes() == b"untouched"
+    assert not places[1].is_symlink()
+    assert places[1].read_bytes() == DATA
+
+
+def test_a_revision_has_no_links_whatever_a_commit_claims(alice: Person, client: Client) -> None:
+    builders.make_model(alice, "digits")
+    target = b"/etc/passwd"
+    sha256 = calls.upload(alice.api(), target)
+    line = {"path": "link.txt", "sha256": sha256, "mode": "120000", "type": "symlink"}
+    body = {"files": [line], "parent": None, "message": ""}
+    url = f"{API}/models/alice/digits/revisions"
+    made = alice.api().post(url, body, format="json")
+    assert made.status_code == 201
+    client.force_login(alice.user)
+    got = client.get(f"/models/alice/digits/files/{made.json()['id']}/link.txt")
+    assert b"".join(got.streaming_content) == target  # type: ignore[attr-defined]  # a streamed answer
+    assert got["Content-Disposition"].startswith("attachment")
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "../../etc/passwd/parts/0",
+        "..%2f..%2fetc%2fpasswd/parts/0",
+        "%2fetc%2fpasswd/content",
+        "{id}%00/content",
+        "{id}/parts/..%2f..%2f0",
+        "{id}/parts/0%00",
+        "{id}/parts/\u0660",
+        "{id}/parts/0x0",
+    ],
+)
+def test_no_address_of_an_upload_leads_out_of_it(
+    alice: Person, settings: Settings, place: str
+) -> None:
+    upload = calls.declare(alice.api(), DATA).json()
+    url = f"{API}/uploads/{place.format(id=upload['id'])}"
+    headers = {"Content-Digest": calls.content_digest(DATA)}
+    answer = alice.api().put(url, DATA, content_type=PLAIN, headers=headers)
+    assert answer.status_code == 404
+    nothing_stored(settings)
 
 
 # ------------------------------------------------------------------ at once

@@ -17,8 +17,8 @@ async function show() {
   const list = byId("browser-keys");
   if (!list) return;
   const records = await listKeys(store);
-  const registered = await registeredKeys(request, owner);
-  showRegistered([...registered.values()]);
+  const registered = await registeredOf([owner, ...records.map((record) => record.owner)]);
+  showRegistered([...registered.values()].filter((key) => key.owner === owner));
   const here = new Set(records.map(({ fingerprint }) => fingerprint));
   const absent = [...registered.values()].filter((key) => !here.has(key.fingerprint));
   const none = el("p", {}, "No key in this browser. Make one, or restore one.");
@@ -28,6 +28,13 @@ async function show() {
     el("p", { class: "small muted" }, "This browser may forget keys: keep their backup files."),
     ...(await restorable(absent)),
   );
+}
+
+/** Return what is registered for all these owners, by fingerprint. */
+async function registeredOf(owners) {
+  const each = [...new Set(owners)].filter(Boolean);
+  const maps = await Promise.all(each.map((name) => registeredKeys(request, name)));
+  return new Map(maps.flatMap((map) => [...map]));
 }
 
 /** Return a form for each registered key that is not here and of which the server has a copy. */
@@ -135,7 +142,8 @@ function actionsOf(record, state) {
 
 function formsOf(record, state) {
   const done = () => location.reload(); // the server's list changes too
-  if (state !== "registered" || record.owner !== owner) return [];
+  // The server lists the keys that are the reader's to change: those of organisations too.
+  if (state !== "registered" || !document.querySelector(serverItem(record))) return [];
   return [rotationForm(store, record, done), revocationForm(record, done)];
 }
 

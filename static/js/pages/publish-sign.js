@@ -6,11 +6,12 @@ import { forgetHashed, recallHashed } from "../hashed-files.js";
 import { openKeyStore } from "../key-store.js";
 import { listKeys, sign, signingProblem } from "../keys.js";
 import { bindMakeKey } from "../make-key-form.js";
-import { registerKey, registeredKeys } from "../registration.js";
+import { registerKey, registeredKeys, registrationRequest } from "../registration.js";
 import { CARD_PATH, buildPayloads, checkSigning } from "../signing.js";
 
 const main = document.querySelector("main[data-page=publish-sign]");
 const { model = "", revision = "", owner = model.split("/")[0] } = main?.dataset ?? {};
+const mayRegister = main?.dataset.mayRegister !== "no"; // else an admin of the owner does
 const signButton = byId("sign");
 const versionField = byId("version");
 const decoder = new TextDecoder();
@@ -126,23 +127,45 @@ function keyRow(record, chosen) {
     disabled: !usable,
     checked: usable && record.fingerprint === chosen,
   });
-  const register = async () => {
-    await registerKey(request, record);
-    await loadKeys();
-  };
-  const button = el(
-    "button",
-    { type: "button", class: "button", onclick: () => guarded(button, "sign-error", register) },
-    "Register this key",
-  );
   return el(
     "div",
     { class: "field check" },
     radio,
     el("label", { for: id }, `${record.name} (${registration ?? "not registered"})`),
     digestElement(record.fingerprint, "fingerprint"),
-    registration ? null : button,
+    registration ? null : mayRegister ? registerButton(record) : requestBox(record),
   );
+}
+
+function registerButton(record) {
+  const register = async () => {
+    await registerKey(request, record);
+    await loadKeys();
+  };
+  const onclick = () => guarded(button, "sign-error", register);
+  const button = el("button", { type: "button", class: "button", onclick }, "Register this key");
+  return button;
+}
+
+/** Return what a member does whose key an admin has to register. */
+function requestBox(record) {
+  const box = el("div", { class: "stack stack-sm" });
+  const ask = async () => {
+    const text = await registrationRequest(request, record);
+    const words =
+      `Send this to an admin of ${owner}. It holds no secret. They paste it under Settings, ` +
+      "Signing keys, Register a member's key. Then load this page again.";
+    const attributes = { class: "statement", tabindex: "0", role: "group" };
+    const shown = el("pre", { ...attributes, "aria-label": "Request for an admin" }, text);
+    const name = { "aria-label": "Copy the request", "data-copy": text };
+    const copy = el("button", { type: "button", class: "copy", ...name }, "Copy");
+    box.replaceChildren(el("p", { class: "small" }, words), shown, el("p", {}, copy));
+  };
+  const onclick = () => guarded(button, "sign-error", ask);
+  const words = "Ask an admin to register it";
+  const button = el("button", { type: "button", class: "button", onclick }, words);
+  box.append(button);
+  return box;
 }
 
 function chosenKey() {
@@ -156,7 +179,7 @@ function update() {
   signButton.textContent = version ? `Sign and publish ${version}` : "Sign and publish";
   const read = byId("read")?.checked ?? true;
   const missing = [
-    chosenKey() ? "" : "a key",
+    chosenKey() ? "" : state.keys.length ? "a registered key" : "a key",
     state.payloads ? "" : "a version",
     state.allowed ? "" : "checks that all pass",
     read ? "" : "your word that you have read the statements",
@@ -197,7 +220,7 @@ async function start() {
   const problem = signingProblem();
   if (problem) throw new Error(problem);
   state.store = await openKeyStore();
-  bindMakeKey(state.store, owner, loadKeys);
+  bindMakeKey(state.store, owner, loadKeys, mayRegister);
   versionField?.addEventListener("input", () => void build());
   byId("read")?.addEventListener("change", update);
   signButton?.addEventListener("click", () => void publish());

@@ -130,7 +130,7 @@ def make(server: Server, tmp_path: Path) -> Make:
 
 def need(version: str) -> None:
     """Skip, with the reason, when the version is not installed."""
-    if not (BUILD / f"hf-{version}" / "bin" / "python").exists():
+    if not (BUILD / f"hf-{version}" / "bin" / "hf").exists():
         pytest.skip(f"no huggingface_hub {version} on this machine: .ci/run installs it")
 
 

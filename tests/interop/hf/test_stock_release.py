@@ -6,12 +6,12 @@ import json
 import subprocess
 import sys
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from assay.dsse import public_key_of
-from tests.builders import CARD, ONNX, private_key
+from tests.builders import CARD, ONNX
 from tests.interop.hf.conftest import MB, NEWEST, OLDEST, VERSIONS, Client, Make, stock
 from tests.interop.hf.server import Server
 
@@ -19,16 +19,10 @@ pytestmark = stock
 UNSIGNED = "No publisher has signed these files yet"
 
 
-def rest(server: Server, client: Client, path: str, body: Any = None) -> Any:
-    """Call the REST API with the client's token; `body` makes it a POST."""
-    request = urllib.request.Request(
-        f"{server.url}/api/v1{path}",
-        data=None if body is None else json.dumps(body).encode(),
-        headers={
-            "Authorization": f"Bearer {client.token}",
-            "Content-Type": "application/json",
-        },
-    )
+def rest(server: Server, client: Client, path: str) -> Any:
+    """Ask the REST API with the client's token."""
+    bearer = {"Authorization": f"Bearer {client.token}"}
+    request = urllib.request.Request(f"{server.url}/api/v1{path}", headers=bearer)
     with urllib.request.urlopen(request) as answer:
         return json.loads(answer.read())
 
@@ -54,6 +48,7 @@ def test_a_commit_is_unsigned_everywhere_until_its_publisher_signs_it(
     client.cli("upload", repo, "model")
     revision = server.call("head", name)
     server.call("passes", revision)
+    server.call("logs")
 
     # Readable at once by everybody, and unsigned wherever one looks.
     stranger = make(version, "")
@@ -71,39 +66,43 @@ def test_a_commit_is_unsigned_everywhere_until_its_publisher_signs_it(
     words = stranger.cli("download", repo, "--revision", "1.0.0", "--local-dir", "down")
     assert "is unsigned:" not in words
     assert UNSIGNED not in page(server, f"/models/{repo}/files/?revision={revision}")
-    verify(stranger, server, repo)
+    key = client.home / "key.pub"
+    verify(stranger, server, repo, key)
     (stranger.home / "down" / "data" / "weights.bin").write_bytes(b"other weights")
-    verify(stranger, server, repo, code=1)
+    verify(stranger, server, repo, key, code=1)
+
+
+def assay(server: Server, client: Client, *arguments: str) -> str:
+    """Run the product's own command where the client works, with the client's token."""
+    done = subprocess.run(
+        [sys.executable, "-m", "assay.cli", *arguments],
+        cwd=client.home,
+        env=server.environment | {"HOME": str(client.home), "ASSAY_TOKEN": client.token},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def sign(server: Server, client: Client, name: str, revision: str) -> None:
-    """Release a revision without a browser: register the key, send the three statements."""
-    claims = json.loads(server.call("signed", name, revision))
-    if claims["key"] is not None:
-        rest(server, client, "/keys", {"envelope": claims["key"], "name": "a laptop"})
-    made = rest(
-        server,
-        client,
-        f"/models/alice/{name}/releases",
-        {
-            "revision": revision,
-            "version": "1.0.0",
-            "notes": "",
-            "claims": claims["claims"],
-            "key": claims["fingerprint"],
-        },
+    """Release a revision from the folder that was uploaded, as the how-to says."""
+    site = ("--key", "key.pem", "--url", server.url)
+    assay(server, client, "keygen")
+    assay(server, client, "key", "register", *site, "--owner", "alice", "--name", f"of {name}")
+    told = assay(
+        server, client, "sign", "model", *site, "--model", f"alice/{name}", "--revision", revision
     )
-    assert made["version"] == "1.0.0"
+    assert f"Released alice/{name} 1.0.0" in told
     server.call("logs")
 
 
-def verify(client: Client, server: Server, repo: str, code: int = 0) -> None:
+def verify(client: Client, server: Server, repo: str, key: Path, code: int = 0) -> None:
     """Let the stock verifier judge the folder `down` by the release's own `model.sig`."""
     signature = client.home / "model.sig"
     with urllib.request.urlopen(f"{server.url}/models/{repo}/releases/1.0.0/model.sig") as answer:
         signature.write_bytes(answer.read())
-    key = client.home / "publisher.pub"
-    key.write_text(public_key_of(private_key("alice").public_key()).pem)
     done = subprocess.run(
         [
             *(sys.executable, "-m", "model_signing", "verify", "key", "down"),

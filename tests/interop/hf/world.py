@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 from django.contrib.auth.models import AbstractBaseUser
 
-from assay.dsse import public_key_of
-from registry import selectors
-from registry.models import Key, Model, Owner, Revision, XetSpace
+from registry.models import Model, Owner, Revision, XetSpace
 from registry.services import commits, contents, gates, organisations, repos
 from registry.services.revisions import record_inspection
-from tests.builders import REPORT, key_envelope, make_claims, private_key
+from tests.builders import REPORT
 from tests.ledger.builders import sequence
 from tests.people import Person, make_person
 
@@ -83,17 +79,6 @@ def revisions(name: str) -> int:
 def passes(revision: str) -> None:
     """Let a revision pass its inspection."""
     record_inspection(revision, REPORT)
-
-
-def signed(name: str, revision: str) -> str:
-    """Return, as JSON, what alice's key says to release a revision as 1.0.0."""
-    found = selectors.find_revision(Model.objects.get(name=name), revision, person("alice").user)
-    private = private_key("alice")
-    public = public_key_of(private.public_key())
-    known = Key.objects.filter(fingerprint=public.fingerprint).exists()
-    key = None if known else key_envelope(private, "alice").to_dict()
-    claims = {kind: envelope.to_dict() for kind, envelope in make_claims(found, private).items()}
-    return json.dumps({"fingerprint": public.fingerprint, "key": key, "claims": claims})
 
 
 def logs() -> None:

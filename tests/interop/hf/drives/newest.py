@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
 from huggingface_hub import (
     CommitOperationAdd,
     CommitOperationCopy,
     CommitOperationDelete,
+    EvalResultEntry,
     HfApi,
     HfFileSystem,
     ModelCard,
+    eval_result_entries_to_yaml,
     metadata_update,
 )
 from say import noise, refused, same, say
@@ -71,6 +74,15 @@ same(api.model_info(REPO).sha, head)
 metadata_update(REPO, {"tags": ["updated"], "license": "apache-2.0"}, overwrite=True)
 card = ModelCard.load(REPO)
 same((card.data.license, card.data.tags, "# Card" in card.text), ("apache-2.0", ["updated"], True))
+
+# results, as the client itself writes and reads them
+result = EvalResultEntry(dataset_id="alice/digits", task_id="accuracy", value=0.97)
+text = "".join(f"- {json.dumps(one)}\n" for one in eval_result_entries_to_yaml([result]))
+api.upload_file(
+    path_or_fileobj=text.encode(), path_in_repo=".eval_results/digits.yaml", repo_id=REPO
+)
+same(api.model_info(REPO, expand=["evalResults"]).eval_results, [result])
+api.delete_folder(".eval_results", repo_id=REPO)
 
 # 17: the file system
 files = HfFileSystem()

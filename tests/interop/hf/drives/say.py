@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import random
-import struct
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -45,14 +44,16 @@ def noise(size: int, seed: int) -> bytes:
 
 
 def floats(count: int) -> bytes:
-    chance = random.Random(3)  # noqa: S311 (test data)
-    return b"".join(struct.pack("<f", chance.gauss(0, 1)) for _ in range(count))
+    """Return so many float32 between a half and two, which Xet sends byte-grouped."""
+    data = bytearray(noise(4 * count, 3))
+    data[3::4] = b"\x3f" * count
+    return bytes(data)
 
 
 def words(size: int) -> bytes:
     chance = random.Random(4)  # noqa: S311 (test data)
     names = ["tensor", "graph", "node", "shape", "ledger", "\n", "weights", "é"]
-    found = " ".join(chance.choice(names) for _ in range(size // 5)).encode()
+    found = " ".join(chance.choices(names, k=size // 5)).encode()
     return found[:size]
 
 
