@@ -28,6 +28,7 @@ from inference.executor.limits import (
     THREAD_BYTES,
     pages_for,
 )
+from inference.executor.priority import LONG_S, confine, lower, restore
 from inference.executor.programs import Program
 from inference.executor.protocol import (
     MAX_TENSOR_BYTES,
@@ -38,7 +39,6 @@ from inference.executor.protocol import (
     is_quiet,
     send,
 )
-from inference.executor.slices import LONG_S, lengthen, restore
 from inference.executor.spawn import Child, Spawner
 from inference.executor.values import Value, parse_tensors, parse_values
 from inference.failpoints import reach
@@ -127,9 +127,11 @@ class Host:
             OSError: it cannot be started at all.
         """
         host = cls(spawner.start(program.command(), program.jail(cpu_s)))
+        confine(host.child.process.pid)
         answer = host._receive(time.monotonic() + BOOT_S, 0, None)
         if answer.header != {"ready": True}:
             raise host._end("it did not say that it is ready")
+        restore(host.child.process.pid)
         return host
 
     @property
@@ -302,7 +304,10 @@ class Host:
                 stream.wait()
                 return self._receive(deadline, MAX_TENSOR_BYTES, caller)
         pid = self.child.process.pid
-        lengthen(pid)
+        if at_once:
+            confine(pid)
+        else:
+            lower(pid)
         try:
             return self._receive(deadline, MAX_TENSOR_BYTES, caller)
         finally:
