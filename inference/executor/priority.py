@@ -1,10 +1,10 @@
 """Long work gives way to short work: which cores and nice values a model process has.
 
-A process that boots or loads a model keeps off one core (the first that this program may use, where
-there are several), so that who answers meanwhile, a neighbour's model for example, never waits for
-its time slice: 4 ms, which is longer than most answers. It is nice (10) as well, and so is one that
-has run a model for `LONG_S`; such a run may use every core. With the answer all of it is given back,
-but for the threads in which Node compiles: nobody waits for them.
+A process that boots or loads a model keeps off one core (the first that this program may use,
+where there are several), so that who answers meanwhile, a neighbour's model for example, never
+waits for its time slice: 4 ms, which is longer than most answers. It is nice (10) as well, and so
+is one that has run a model for `LONG_S`; such a run may use every core. The next run has all of
+it back, but for the threads in which Node compiles: nobody waits for them.
 
 A nice value is only given back by who has the right: CAP_SYS_NICE, or a limit (`LimitNICE=0` of
 systemd, `ulimit -e 20`). Without it only those threads are nice.
