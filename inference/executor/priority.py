@@ -21,7 +21,8 @@ from pathlib import Path
 
 LONG_S = 0.05  # a run that has taken so long is long
 _STEPS = 10  # of nice: a ninth of the share of who is not
-_COMPILERS = "V8Worker"
+# Node's threads that compile, and those that have not named themselves yet.
+_COMPILERS = {"V8Worker", "MainThread", "node"}
 
 
 @cache
@@ -61,7 +62,7 @@ def restore(pid: int) -> None:
     """End what `confine` and `lower` did, except for the threads that compile."""
     cores = _cores()
     for thread, name in _threads(pid):
-        if name == _COMPILERS:
+        if name in _COMPILERS and thread != pid:
             _place(thread, cores - {min(cores)})
             _value(thread, _nice())
             continue
