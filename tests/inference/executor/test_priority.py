@@ -90,7 +90,7 @@ def test_who_may_not_give_a_nice_value_back_does_not_take_it() -> None:
     assert done.stdout.splitlines() == [f"{sorted(SPARED)} {usual}", f"{sorted(CORES)} False"]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def running() -> Iterator[Running]:
     started = start_supervisor(arguments=["--slots", "1", "--native-slots", "1"])
     yield started
