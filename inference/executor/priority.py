@@ -6,7 +6,7 @@ waits for its time slice: 4 ms, which is longer than most answers. It is nice (1
 is one that has run a model for `LONG_S`; such a run may use every core. The next run has all of
 it back, but for the threads in which Node compiles: nobody waits for them.
 
-A nice value is only given back by who has the right: CAP_SYS_NICE, or a limit (`LimitNICE=0` of
+A nice value is only given back by who has the right: CAP_SYS_NICE, or a limit (`LimitNICE=+0` of
 systemd, `ulimit -e 20`). Without it only those threads are nice.
 """
 
