@@ -7,8 +7,9 @@
 
 One supervisor with its jailed processes, as the tests of the corpus start it. An honest caller asks
 a tiny model, one request after the other; the hostile file is loaded and run by somebody else,
-again and again, at most a hundred times a second. Rounds without it (quiet) and with it (loud) take turns, so that both meet the same
-machine. It needs the development packages: the corpus is the tests'.
+again and again, at most a hundred times a second. Rounds without it (quiet) and with it (loud) take
+turns, so that both meet the same machine. It needs the development packages: the corpus is the
+tests'.
 """
 
 from __future__ import annotations
