@@ -28,7 +28,7 @@ from inference.executor.limits import (
     THREAD_BYTES,
     pages_for,
 )
-from inference.executor.priority import LONG_S, confine, lower, restore
+from inference.executor.priority import LONG_S, confine, done, lower, restore
 from inference.executor.programs import Program
 from inference.executor.protocol import (
     MAX_TENSOR_BYTES,
@@ -129,7 +129,10 @@ class Host:
         """
         host = cls(spawner.start(program.command(), program.jail(cpu_s)))
         confine(host.child.process.pid)
-        answer = host._receive(time.monotonic() + BOOT_S, 0, None)
+        try:
+            answer = host._receive(time.monotonic() + BOOT_S, 0, None)
+        finally:
+            done(host.child.process.pid)
         if answer.header != {"ready": True}:
             raise host._end("it did not say that it is ready")
         return host
@@ -289,6 +292,8 @@ class Host:
             self._stop()
             self.models.pop(header["key"], None)
             raise
+        finally:
+            done(self.child.process.pid)
         if answer.header.get("gone") is True:
             self.models.pop(header["key"], None)
         fault = answer.header.get("error")

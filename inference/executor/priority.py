@@ -2,9 +2,10 @@
 
 A process that boots or loads a model keeps off one core (the first that this program may use,
 where there are several), so that who answers meanwhile, a neighbour's model for example, never
-waits for its time slice: 4 ms, which is longer than most answers. It is nice (10) as well, and so
-is one that has run a model for `LONG_S`; such a run may use every core. The next run has all of
-it back, but for the threads in which Node compiles: nobody waits for them.
+waits for its time slice: 4 ms, which is longer than most answers. Where several do so at once, the
+first one alone keeps off it: together they have every core. They are nice (10) as well, and so is
+who has run a model for `LONG_S`; such a run may use every core. The next run has all of it back,
+but the threads in which Node compiles stay nice: nobody waits for them.
 
 A nice value is only given back by who has the right: CAP_SYS_NICE, or a limit (`LimitNICE=+0` of
 systemd, `ulimit -e 20`). Without it only those threads are nice.
@@ -13,6 +14,7 @@ systemd, `ulimit -e 20`). Without it only those threads are nice.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -23,6 +25,8 @@ LONG_S = 0.05  # a run that has taken so long is long
 _STEPS = 10  # of nice: a ninth of the share of who is not
 # Node's threads that compile, and those that have not named themselves yet.
 _COMPILERS = {"V8Worker", "MainThread", "node"}
+_lock = threading.Lock()
+_confined: set[int] = set()  # at most one; `_lock` is held
 
 
 @cache
@@ -43,12 +47,23 @@ def _try() -> bool:
 
 
 def confine(pid: int) -> None:
-    """Keep every thread of a process off the first core, and let it be nice."""
+    """Keep a process off the first core, unless another one is kept off; let it be nice."""
+    with _lock:
+        first = _confined <= {pid}
+        if first:
+            _confined.add(pid)
     cores = _cores()
     for thread, _ in _threads(pid):
-        _place(thread, cores - {min(cores)})
+        if first:
+            _place(thread, cores - {min(cores)})
         if may_restore():
             _value(thread, _nice())
+
+
+def done(pid: int) -> None:
+    """Let the next one be kept off the first core. What this one tidies up still yields."""
+    with _lock:
+        _confined.discard(pid)
 
 
 def lower(pid: int) -> None:
@@ -59,15 +74,12 @@ def lower(pid: int) -> None:
 
 
 def restore(pid: int) -> None:
-    """End what `confine` and `lower` did, except for the threads that compile."""
-    cores = _cores()
+    """End what `confine` and `lower` did; the threads that compile stay nice."""
     for thread, name in _threads(pid):
+        _place(thread, _cores())
         if name in _COMPILERS and thread != pid:
-            _place(thread, cores - {min(cores)})
             _value(thread, _nice())
-            continue
-        _place(thread, cores)
-        if may_restore():
+        elif may_restore():
             _value(thread, _usual())
 
 

@@ -48,8 +48,24 @@ def child() -> Iterator[int]:
 def test_what_is_confined_leaves_a_core_and_gets_it_back(child: int) -> None:
     priority.confine(child)
     assert state(child) == (SPARED, NICE)
+    priority.done(child)
     priority.restore(child)
     assert state(child) == (CORES, USUAL)
+
+
+def test_of_two_that_load_one_leaves_a_core(child: int) -> None:
+    other = subprocess.Popen(["sleep", "60"])
+    try:
+        priority.confine(child)
+        priority.confine(other.pid)
+        assert (state(child), state(other.pid)) == ((SPARED, NICE), (CORES, NICE))
+        priority.done(child)
+        priority.confine(other.pid)
+        assert state(other.pid) == (SPARED, NICE)
+    finally:
+        priority.done(other.pid)
+        other.kill()
+        other.wait()
 
 
 def test_a_long_run_keeps_every_core_and_is_nice(child: int) -> None:
@@ -62,7 +78,7 @@ def test_a_long_run_keeps_every_core_and_is_nice(child: int) -> None:
 def test_a_process_that_has_ended_is_no_error() -> None:
     process = subprocess.Popen(["true"])
     process.wait()
-    for act in (priority.confine, priority.lower, priority.restore):
+    for act in (priority.confine, priority.done, priority.lower, priority.restore):
         act(process.pid)
 
 
@@ -110,7 +126,7 @@ def test_a_model_that_boots_or_loads_leaves_a_core_and_one_that_runs_has_all(
     small = warm(running, Revision.of(add()), "portable")
     assert small() == ""
     assert threads(pid)["MainThread"] == threads(pid)["WorkerThread"] == (CORES, USUAL)
-    assert threads(pid)["V8Worker"] == (SPARED, min(USUAL + 10, 19))
+    assert threads(pid)["V8Worker"] == (CORES, min(USUAL + 10, 19))
     thread, verdict = begin(warm(running, Revision.of(corpus.double(12)), "portable"))
     wait_until(lambda: threads(pid)["MainThread"] == (SPARED, NICE))
     thread.join()
