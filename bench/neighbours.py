@@ -6,9 +6,10 @@
     python -m bench.neighbours --quick                  does it run? The figures mean nothing
 
 One supervisor with its jailed processes, as the tests of the corpus start it. An honest caller asks
-a tiny model, one request after the other; the hostile file is loaded and run, again and again, by
-somebody else. Rounds without it (quiet) and with it (loud) take turns, so that both meet the same
-machine. It needs the development packages: the corpus is the tests'.
+a tiny model, one request after the other; the hostile file is loaded and run by somebody else,
+again and again, at most a hundred times a second. Rounds without it (quiet) and with it (loud) take
+turns, so that both meet the same machine. It needs the development packages: the corpus is the
+tests'.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ COLUMNS = (
     *("hostile file", "kind", "its runs", "answers", "p50 quiet", "p50 beside"),
     *("p99 quiet", "p99 beside", "p99 ratio"),
 )
+PACE_S = 0.01  # from one hostile request to the next, at least: this measures files, no floods
 AIM = 2.0  # a neighbour's p99 with a hostile model is at most so many times that without
 
 
@@ -172,7 +174,7 @@ def _again(
 
     def work() -> str:
         for number in itertools.count():
-            if number and told.is_set():
+            if number and told.wait(PACE_S):
                 break
             verdicts.append(ask())
         return ""

@@ -28,6 +28,7 @@ from inference.executor.limits import (
     THREAD_BYTES,
     pages_for,
 )
+from inference.executor.priority import LONG_S, confine, done, lower, restore
 from inference.executor.programs import Program
 from inference.executor.protocol import (
     MAX_TENSOR_BYTES,
@@ -38,7 +39,6 @@ from inference.executor.protocol import (
     is_quiet,
     send,
 )
-from inference.executor.slices import LONG_S, lengthen, restore
 from inference.executor.spawn import Child, Spawner
 from inference.executor.values import Value, parse_tensors, parse_values
 from inference.failpoints import reach
@@ -117,6 +117,7 @@ class Host:
         self.served = 0
         self.reserved = 0  # bytes of a model that is being loaded
         self.doomed = False  # it was killed; its keeper has not noticed yet
+        self._yields = True  # it boots; see `priority`
 
     @classmethod
     def start(cls, spawner: Spawner, program: Program, cpu_s: int | None = None) -> Host:
@@ -127,7 +128,11 @@ class Host:
             OSError: it cannot be started at all.
         """
         host = cls(spawner.start(program.command(), program.jail(cpu_s)))
-        answer = host._receive(time.monotonic() + BOOT_S, 0, None)
+        confine(host.child.process.pid)
+        try:
+            answer = host._receive(time.monotonic() + BOOT_S, 0, None)
+        finally:
+            done(host.child.process.pid)
         if answer.header != {"ready": True}:
             raise host._end("it did not say that it is ready")
         return host
@@ -274,18 +279,21 @@ class Host:
     ) -> Frame:
         left = max(deadline - time.monotonic(), 0.0)
         frame = Frame(header={**header, "deadline_ms": round(left * 1000) or 1}, parts=parts)
+        self._prepare(long=header["op"] == "load")
         try:
             send(self.child.connection, frame)
             if header["op"] == "run":
                 reach("executor-mid-run")
                 reach("model-mid-run", self.child.process.pid)
-            answer = self._answer(deadline + GRACE_S, caller, at_once=header["op"] == "load")
+            answer = self._answer(deadline + GRACE_S, caller)
         except ProtocolError as error:
             raise self._end(str(error)) from error
         except CallerGoneError:
             self._stop()
             self.models.pop(header["key"], None)
             raise
+        finally:
+            done(self.child.process.pid)
         if answer.header.get("gone") is True:
             self.models.pop(header["key"], None)
         fault = answer.header.get("error")
@@ -293,20 +301,28 @@ class Host:
             raise ModelError(str(fault.get("code")), _words(fault.get("message", "")))
         return answer
 
-    def _answer(self, deadline: float, caller: socket | None, *, at_once: bool) -> Frame:
-        """Wait for an answer; what takes long (`at_once`: what will) lets others go first."""
-        if not at_once:
-            stream = self.child.stream
-            stream.deadline, stream.caller = min(deadline, time.monotonic() + LONG_S), caller
-            with suppress(DeadlinePassedError):
-                stream.wait()
-                return self._receive(deadline, MAX_TENSOR_BYTES, caller)
-        pid = self.child.process.pid
-        lengthen(pid)
-        try:
+    def _prepare(self, *, long: bool) -> None:
+        """Let others go first while a model is loaded; a run begins like everybody's work.
+
+        What a load leaves to be tidied in the process still yields: only the next run ends it.
+        """
+        if long:
+            confine(self.child.process.pid)
+        elif self._yields:
+            restore(self.child.process.pid)
+        self._yields = long
+
+    def _answer(self, deadline: float, caller: socket | None) -> Frame:
+        """Wait for an answer; what takes long lets others go first."""
+        stream = self.child.stream
+        stream.deadline, stream.caller = min(deadline, time.monotonic() + LONG_S), caller
+        with suppress(DeadlinePassedError):
+            stream.wait()
             return self._receive(deadline, MAX_TENSOR_BYTES, caller)
-        finally:
-            restore(pid)
+        if not self._yields:
+            lower(self.child.process.pid)
+            self._yields = True
+        return self._receive(deadline, MAX_TENSOR_BYTES, caller)
 
     def _stop(self) -> None:
         """End the request under way; the process survives if it obeys within the grace."""

@@ -16,6 +16,7 @@ SLOT_WAIT_S = 2.0
 WAITING_PER_SLOT = 16
 BACKOFF_S, MAX_BACKOFF_S = 0.1, 30.0
 DEATHS, DEATHS_WINDOW_S = 3, 600.0
+REFUSED_S = 60.0  # a model that did not load is refused without a new try for so long
 BLAME_S = 5.0  # who gives a model less time may not have it quarantined for being late
 LOOK_S = 0.25  # how often a waiting request looks whether its caller is still there
 RECYCLE_RUNS = 1_000

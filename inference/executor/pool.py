@@ -260,7 +260,7 @@ class Pool:
         except ModelError as error:
             refusal = load_refusal(error, late=time.monotonic() >= limit)
             if refusal.code != "deadline":
-                self.quarantine.load_refused(task.key, refusal.message)
+                self.quarantine.load_refused(task.key, refusal)
             raise refusal from error
         except HostDiedError as died:
             died.too_slow = died.late and time.monotonic() >= limit

@@ -1,8 +1,9 @@
 """Models that end their processes: after three deaths within ten minutes nobody runs them.
 
 One model is kept out, never the pool: the key is the graph's digest with its external files'. It
-comes back by itself when the oldest of the three deaths is ten minutes old. What loads no more is
-remembered beside it, until a load succeeds, so that a publisher can be told.
+comes back by itself when the oldest of the three deaths is ten minutes old. What does not load is
+remembered beside it, until a load succeeds, so that a publisher can be told; for a minute it is
+refused with the same words and no new try: loading it again and again would only cost the others.
 
 Nothing of this is kept over a restart of the supervisor, on purpose. A restart is what an operator
 does after a repair (of the runtime, the machine, a limit), and then old deaths say nothing; a model
@@ -18,7 +19,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Any
 
-from inference.executor.limits import DEATHS, DEATHS_WINDOW_S
+from inference.executor.limits import DEATHS, DEATHS_WINDOW_S, REFUSED_S
 from inference.executor.protocol import RefusalError
 
 _REMEMBERED = 256
@@ -32,7 +33,7 @@ class Quarantine:
         self._clock = clock
         self._lock = threading.Lock()
         self._deaths: OrderedDict[str, deque[tuple[float, str]]] = OrderedDict()
-        self._refused: OrderedDict[str, str] = OrderedDict()
+        self._refused: OrderedDict[str, tuple[float, str, str]] = OrderedDict()
 
     def died(self, key: str, reason: str) -> None:
         """Note that a process ended under the model `key`, and why."""
@@ -46,11 +47,14 @@ class Quarantine:
         """Let a model pass.
 
         Raises:
-            RefusalError: quarantined.
+            RefusalError: quarantined, or that of a load a moment ago.
         """
         with self._lock:
             if self._left(key) > 0:
                 raise RefusalError("quarantined", self._words(key))
+            since, code, reason = self._refused.get(key, (-REFUSED_S, "", ""))
+            if self._clock() < since + REFUSED_S:
+                raise RefusalError(code, reason)
 
     def suspects(self, key: str) -> bool:
         """Tell whether a process has ended under a model of late."""
@@ -58,10 +62,10 @@ class Quarantine:
             deaths = self._deaths.get(key)
             return deaths is not None and deaths[-1][0] + DEATHS_WINDOW_S > self._clock()
 
-    def load_refused(self, key: str, reason: str) -> None:
+    def load_refused(self, key: str, refusal: RefusalError) -> None:
         """Note that the runtime does not take the model."""
         with self._lock:
-            self._refused[key] = reason
+            self._refused[key] = (self._clock(), refusal.code, refusal.message)
             self._refused.move_to_end(key)
             _trim(self._refused)
 
@@ -82,7 +86,7 @@ class Quarantine:
     def unrunnable(self) -> list[dict[str, Any]]:
         """Return what did not load when it was last tried: key, reason."""
         with self._lock:
-            return [{"key": key, "reason": reason} for key, reason in self._refused.items()]
+            return [{"key": key, "reason": reason} for key, (_, _, reason) in self._refused.items()]
 
     def _left(self, key: str) -> float:
         """Return for how many seconds more a model is kept out."""

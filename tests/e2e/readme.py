@@ -13,8 +13,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.e2e.stack import ROOT
-
+ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 SITE = "http://localhost:8000"  # by its name: the log speaks for `localhost`
 _BLOCK = re.compile(r"(```console\n)(.*?)(```)", re.DOTALL)

@@ -183,8 +183,9 @@ def warm(running: Running, revision: Revision, kind: str) -> Callable[[], str]:
     """Return the request to load a model and run it on zeros."""
     header = {"op": "warm", **revision.target.header(), "deadline_s": TRIAL_S, "kind": kind}
 
+    client = running.client()
+
     def ask() -> str:
-        client = running.client()
         answer = client._call({**header, "slot_wait_s": 20}, read_blob=revision.read, patience_s=60)
         return str(answer.header["code"])
 

@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 from inference.client import ExecutorError
-from inference.executor.limits import DEATHS_WINDOW_S
+from inference.executor.limits import DEATHS_WINDOW_S, REFUSED_S
 from inference.executor.protocol import RefusalError
 from inference.executor.quarantine import Quarantine
 from tests.inference.executor.models import Revision, add, floats
 from tests.inference.executor.running import Running, start_liar, start_supervisor
+
+NO_MODEL = RefusalError("load_failed", "no model")
 
 
 class Clock:
@@ -59,17 +61,33 @@ def test_mallorys_thousand_models_do_not_fill_the_memory_of_it() -> None:
     quarantine = Quarantine(Clock())
     for number in range(1_000):
         quarantine.died(f"model {number}", "it broke off")
-        quarantine.load_refused(f"model {number}", "no model")
+        quarantine.load_refused(f"model {number}", NO_MODEL)
     assert len(quarantine.unrunnable()) == len(quarantine._deaths) == 256
     assert quarantine.unrunnable()[-1] == {"key": "model 999", "reason": "no model"}
 
 
 def test_what_loads_again_is_forgotten() -> None:
     quarantine = Quarantine(Clock())
-    quarantine.load_refused("model", "no model")
+    quarantine.load_refused("model", NO_MODEL)
     quarantine.loaded("model")
     quarantine.loaded("another")
     assert quarantine.unrunnable() == []
+
+
+def test_what_did_not_load_is_refused_for_a_minute_and_then_tried_again() -> None:
+    clock = Clock()
+    quarantine = Quarantine(clock)
+    clock.now = 0.0  # a machine that has just started
+    quarantine.check("bad")
+    quarantine.load_refused("bad", NO_MODEL)
+    clock.now += REFUSED_S - 1
+    with pytest.raises(RefusalError, match="no model") as caught:
+        quarantine.check("bad")
+    assert (caught.value.code, caught.value.retry) == ("load_failed", False)
+    quarantine.check("good")
+    clock.now += 1
+    quarantine.check("bad")
+    assert len(quarantine.unrunnable()) == 1
 
 
 def test_a_model_that_does_not_load_is_listed_with_the_words_of_the_runtime() -> None:
