@@ -75,8 +75,15 @@ export async function revokeKey(request, record, reason) {
  * @returns {Promise<Map<string, RegisteredKey>>}
  */
 export async function registeredKeys(request, owner) {
-  const { items } = await request("GET", `keys?owner=${encodeURIComponent(owner)}`);
-  return new Map(items.map((key) => [key.fingerprint, key]));
+  const found = new Map();
+  let cursor = "";
+  do {
+    const query = new URLSearchParams({ owner, ...(cursor && { cursor }) });
+    const { items, next } = await request("GET", `keys?${query}`);
+    for (const key of items) found.set(key.fingerprint, key);
+    cursor = next ?? "";
+  } while (cursor);
+  return found;
 }
 
 /**

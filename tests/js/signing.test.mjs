@@ -199,3 +199,12 @@ test("a key registers itself with a statement that names the ledger's head", asy
   const keys = await registeredKeys(request, "alice");
   assert.equal(keys.get(record.fingerprint).state, "registered");
 });
+
+test("all keys of an owner are read, page by page", async () => {
+  const pages = {
+    "keys?owner=a%26b": { items: [{ fingerprint: "1" }], next: "x" },
+    "keys?owner=a%26b&cursor=x": { items: [{ fingerprint: "2" }], next: "" },
+  };
+  const keys = await registeredKeys(async (method, address) => pages[address], "a&b");
+  assert.deepEqual([...keys.keys()], ["1", "2"]);
+});
