@@ -110,7 +110,7 @@ def publisher(stack: Stack, cosign: str, tmp_path_factory: pytest.TempPathFactor
     """Register a key as any publisher's program does, and fetch what the site publishes."""
     folder = tmp_path_factory.mktemp("publisher")
     owner = "stockwriter"
-    token = stack.manage("token", owner, "--create", "--scope", "write")
+    token = stack.manage("token", owner, "--create", "--scope", "admin")
     client = Client(url=stack.url, token=token)
     public = register_key(client, load_or_make_key(folder / "key.pem"), owner)
     until_registered(client, public)

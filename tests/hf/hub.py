@@ -70,37 +70,33 @@ class Hub:
     token: str = ""
     client: Client = field(default_factory=Client)
 
-    def call(
-        self,
-        method: str,
-        path: str,
-        data: Any = b"",
-        environ: Mapping[str, Any] | None = None,
-        **headers: str,
-    ) -> Any:
+    def call(self, method: str, path: str, data: Any = b"", **headers: str) -> Any:
         """Call `/hf` + `path`; a body that is no bytes goes as JSON."""
         raw = data if isinstance(data, bytes) else json.dumps(data).encode()
+        return self._send(method, path, raw, headers, {})
+
+    def cut(self, method: str, path: str, data: bytes, announced: int, **headers: str) -> Any:
+        """Send fewer bytes than are announced: the connection breaks behind them."""
+        environ = {
+            "wsgi.input": io.BytesIO(data),
+            "CONTENT_LENGTH": str(announced),
+            "CONTENT_TYPE": "application/octet-stream",
+        }
+        return self._send(method, path, b"", headers, environ)
+
+    def _send(
+        self, method: str, path: str, raw: bytes, headers: Mapping[str, str], environ: Any
+    ) -> Any:
         given = dict(headers)
         if self.token:
             given.setdefault("Authorization", f"Bearer {self.token}")
         kind = given.pop("Content-Type", "application/json")
         target = path if path.startswith("http") else f"/hf{path}"
-        response: Any = self.client.generic(
-            method, target, raw, kind, headers=given, **(environ or {})
-        )
+        response: Any = self.client.generic(method, target, raw, kind, headers=given, **environ)
         if isinstance(response, StreamingHttpResponse):  # read it, so that its file is closed
             whole = b"".join(bytes(chunk) for chunk in response)
             response.streaming_content = [whole]
         return response
-
-    def cut(self, method: str, path: str, data: bytes, announced: int, **headers: str) -> Any:
-        """Send fewer bytes than are announced: the connection breaks behind them."""
-        environ: Any = {
-            "wsgi.input": io.BytesIO(data),
-            "CONTENT_LENGTH": str(announced),
-            "CONTENT_TYPE": "application/octet-stream",
-        }
-        return self.call(method, path, b"", environ=environ, **headers)
 
     def get(self, path: str, **headers: str) -> Any:
         return self.call("GET", path, **headers)

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
-from registry.models import Release
+from registry.choices import RevisionState
+from registry.models import Release, Revision
 from registry.services import gates, organisations, tokens, transfers, trusted, uploads
 from tests import builders
 from tests.people import Person
@@ -176,13 +177,14 @@ def test_a_number_that_no_row_has_is_no_cursor(alice: Person) -> None:
 def test_mallory_sees_neither_drafts_nor_who_asked(
     alice: Person, bob: Person, mallory: Person, first: Release
 ) -> None:
-    draft = builders.make_revision(alice, first.model, {"a.txt": b"no"}, report=None)
+    draft = builders.make_revision(alice, first.model, {"a.txt": b"no"})
+    Revision.objects.filter(pk=draft.pk).update(state=RevisionState.FAILED)
     gates.set_visibility(alice.user, first.model, visibility="gated")
     for client in (APIClient(), mallory.api()):
         listed = client.get(f"{MODEL}/revisions").json()["items"]
         assert [item["id"] for item in listed] == [first.revision_id]
     (newest, released) = alice.api().get(f"{MODEL}/revisions").json()["items"]
-    assert (newest["id"], newest["state"], newest["release"]) == (draft.pk, "pending", None)
+    assert (newest["id"], newest["state"], newest["release"]) == (draft.pk, "failed", None)
     assert released["release"] == "1.0.0"
     assert error(mallory.api().get(f"{MODEL}/transfers")) == (403, "not_allowed")
     assert error(mallory.api().get(f"{MODEL}/visibility")) == (403, "not_allowed")

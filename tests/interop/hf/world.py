@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.contrib.auth.models import AbstractBaseUser
 
+from ledger import services as ledger
 from registry.models import Model, Owner, Revision, XetSpace
 from registry.services import commits, contents, gates, organisations, repos
 from registry.services.revisions import record_inspection
@@ -82,5 +83,6 @@ def passes(revision: str) -> None:
 
 
 def logs() -> None:
-    """Let the ledger take what waits."""
+    """Open the log where nobody has, and let it take what waits."""
+    ledger.ensure_log()
     sequence()
