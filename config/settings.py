@@ -17,6 +17,7 @@ from csp.constants import NONE, SELF
 from config import env
 from config.embedded import Postgres, Redis, run_dir
 from config.headers import add_headers
+from config.openapi import options as openapi
 from config.secret import secret_key
 
 django_stubs_ext.monkeypatch()
@@ -193,6 +194,8 @@ INSTALLED_APPS = [
     "allauth.account",
     "allauth.mfa",
     "csp",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "knox",
     "rest_framework",
 ]
@@ -352,9 +355,11 @@ REST_FRAMEWORK = {
     "DEFAULT_THROTTLE_CLASSES": ["config.throttle.ApiThrottle"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "config.openapi.schema.Operation",
     "EXCEPTION_HANDLER": "config.api.exception_handler",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
+SPECTACULAR_SETTINGS = openapi.SETTINGS
 
 # ------------------------------------------------------------------ headers
 

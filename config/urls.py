@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from config import pages
+from config.openapi import pages as openapi
 
 # Staff sign in as everybody does: with their second factor, and with a limit on guesses.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]  # allauth's documented way
@@ -16,6 +17,9 @@ urlpatterns = [
     path("status/", pages.status, name="status"),
     path("admin/", admin.site.urls),
     path("accounts/", include("allauth.urls")),
+    path("api/v1/openapi.json", openapi.as_json),
+    path("api/v1/openapi.yaml", openapi.as_yaml),
+    path("api/v1/docs/", openapi.browser),
     path("api/v1/", include("config.urls_api")),
     path("ledger/", include("ledger.urls")),
     path("", include("inference.urls")),

@@ -16,7 +16,7 @@ from inference.models import Execution, Tensors
 from registry.choices import KeyRole, KeyState
 from registry.errors import UnknownFileError
 from registry.models import FormerName, Key
-from registry.rights import Caller, fetchable
+from registry.rights import Caller, fetchable, reached, reaches, token_of
 from registry.storage import BlobStore, blobs
 
 PAGE = 50
@@ -35,9 +35,16 @@ def visible(user: Caller) -> QuerySet[Execution]:
     """Return the executions that `user` may know of: of models they may run, and their own."""
     seen = fetchable(user, "revision__model__")
     if user is not None and user.is_authenticated:
-        seen |= Q(caller_id=user.pk)
+        seen |= Q(caller_id=user.pk) & reached(user, "revision__model__")
     related = ("revision__release", "revision__model__owner", "output", "entry", "caller")
     return Execution.objects.filter(seen).select_related(*related)
+
+
+def own(user: Caller) -> QuerySet[Execution]:
+    """Return the executions that `user` started, of models that their token's limits leave them."""
+    if user is None or not user.is_authenticated:
+        return Execution.objects.none()
+    return Execution.objects.filter(reached(user, "revision__model__"), caller_id=user.pk)
 
 
 def find(execution_id: uuid.UUID | str, user: Caller) -> Execution:
@@ -120,8 +127,9 @@ def _parse(cursor: str) -> uuid.UUID | None:
 
 
 def is_caller(execution: Execution, user: Caller) -> bool:
-    """Tell whether `user` started `execution`."""
-    return user is not None and user.is_authenticated and execution.caller_id == user.pk
+    """Tell whether `user` started `execution`, of a model that their token's limits leave them."""
+    started = user is not None and user.is_authenticated and execution.caller_id == user.pk
+    return started and (token_of(user) is None or reaches(user, execution.revision.model))
 
 
 def may_see_tensors(execution: Execution, user: Caller) -> bool:

@@ -35,7 +35,7 @@ class NewModelForm(forms.Form):
         field = self.fields["owner"]
         if isinstance(field, forms.ChoiceField):
             field.choices = [(name, name) for name in names]
-        if len(names) < 2:  # there is nothing to choose
+        if len(names) < 2 and self.data.get("owner", "") in ("", *names):  # nothing to choose
             del self.fields["owner"]
 
 

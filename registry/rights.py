@@ -260,6 +260,12 @@ def need_files(user: Caller, model: Model) -> None:
     need(user, Action.FILES, model)
 
 
+def reaches(user: Caller, model: Model) -> bool:
+    """Tell whether the limits of `user`'s token leave them `model`; without a token, all do."""
+    token = token_of(user)
+    return token is None or _in_limits(token, model.owner, model)
+
+
 # ------------------------------------------------------------------ as conditions of queries
 
 
@@ -299,6 +305,11 @@ def readable(user: Caller, prefix: str = "") -> Q:
     if not isinstance(user, AbstractBaseUser):
         return there & shown
     return there & (shown | owned(user, Action.READ, prefix))
+
+
+def reached(user: Caller, prefix: str = "") -> Q:
+    """Return the condition for models that `user`'s token is not kept from by its limits."""
+    return _limits(token_of(user), prefix)
 
 
 def fetchable(user: Caller, prefix: str = "") -> Q:

@@ -29,8 +29,9 @@ from inference.services import expiry
 from inference.services.hooks import find_hook
 from inference.services.request import Declared, Given, check_inputs, check_outputs, declared
 from inference.services.tensors import new_nonce
+from registry.errors import NotAllowedError
 from registry.models import Model, Revision
-from registry.rights import Caller, need_files, token_of
+from registry.rights import Caller, need_files, reaches, token_of
 from registry.selectors import facts, find_model, resolve, resources
 
 DEFAULT_PRIORITY = 100
@@ -170,6 +171,7 @@ def make_plan(
         BadTensorError, BadRequestError, NotOfferedError: what is wrong with the request.
         UnknownWebhookError: the caller has no such webhook.
         AccountNeededError: only somebody who is signed in runs in private.
+        NotAllowedError: a token with limits runs in private within them only.
     """
     signature = target.signature
     if wishes.kind == ExecutorKind.NATIVE and not settings.EXECUTOR_NATIVE_SLOTS:
@@ -180,6 +182,10 @@ def make_plan(
     _check_key(wishes.idempotency_key)
     if wishes.private and caller is None:
         raise AccountNeededError("A private execution belongs to an account: sign in for it.")
+    if wishes.private and not reaches(user, target.model):
+        raise NotAllowedError(
+            "This token is limited to other models: what it ran in private here it could not read."
+        )
     data = encode_tensors(inputs)
     nonce = new_nonce() if wishes.private else b""
     seconds = min(wishes.timeout_s or limit_s, limit_s)

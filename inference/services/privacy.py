@@ -36,7 +36,7 @@ from inference.errors import (
     UnknownExecutionError,
 )
 from inference.models import Execution
-from inference.selectors import tensor_bytes
+from inference.selectors import own, tensor_bytes
 from registry.errors import UnknownFileError
 from registry.rights import Caller
 from registry.services import audit
@@ -90,11 +90,8 @@ def disclose(user: Caller, execution_id: uuid.UUID, opening: Opening | None = No
 
 
 def _own(user: Caller, execution_id: uuid.UUID) -> Execution:
-    mine = Execution.objects.none()
-    if user is not None and user.is_authenticated:
-        mine = Execution.objects.filter(pk=execution_id, caller_id=user.pk)
     related = ("input", "output", "revision__release", "revision__model__owner")
-    row = mine.select_related(*related).first()
+    row = own(user).filter(pk=execution_id).select_related(*related).first()
     if row is None:
         raise UnknownExecutionError("There is no such execution of yours.")
     if not row.private:

@@ -26,6 +26,7 @@ from django.db.models.functions import Now
 from inference.choices import ExecutionState, ExecutorKind
 from inference.errors import UnknownExecutionError
 from inference.models import Execution
+from inference.selectors import own
 from inference.services import outbox
 from inference.services.finish import MAX_BACK_OFF_S
 from inference.services.waiting import announce
@@ -189,7 +190,7 @@ def cancel_batch(batch: uuid.UUID, user: Caller) -> None:
 def _mine(user: Caller, what: str) -> QuerySet[Execution]:
     if user is None or not user.is_authenticated:
         raise UnknownExecutionError(f"There is no such {what} of yours.")
-    return Execution.objects.filter(caller_id=user.pk)
+    return own(user)
 
 
 def _cancel(rows: QuerySet[Execution]) -> None:

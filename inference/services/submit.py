@@ -21,7 +21,7 @@ from inference.errors import (
 from inference.failpoints import reach
 from inference.ids import uuid7
 from inference.models import Execution
-from inference.selectors import tensor_bytes
+from inference.selectors import own, tensor_bytes
 from inference.services.plan import MAX_KEY, Plan, find_target, plan_again
 from inference.services.run import KEY_KEPT, find_earlier, insert_keyed
 from inference.services.tensors import prepare, save
@@ -80,10 +80,7 @@ def retry(user: Caller, execution_id: uuid.UUID, *, key: str | None = None) -> S
 
 
 def _ended(user: Caller, execution_id: uuid.UUID) -> Execution:
-    mine = Execution.objects.none()
-    if user is not None and user.is_authenticated:
-        mine = Execution.objects.filter(pk=execution_id, caller_id=user.pk)
-    row = mine.select_related("input").first()
+    row = own(user).filter(pk=execution_id).select_related("input").first()
     if row is None:
         raise UnknownExecutionError("There is no such execution of yours.")
     if row.state not in TERMINAL:

@@ -15,7 +15,7 @@ from registry.choices import Action, OwnerKind, Role
 from registry.errors import RegistryError
 from registry.forms_people import InviteForm, NameAgainForm, TitleForm, refuse
 from registry.models import Owner
-from registry.rights import can, role_in
+from registry.rights import can, need, role_in
 from registry.services import organisations
 from registry.views.visitor import signed_in
 
@@ -32,6 +32,8 @@ def show(request: HttpRequest, owner: str) -> HttpResponse:
 def _page(request: HttpRequest, owner: Owner, **forms: Any) -> HttpResponse:
     """Show the page; a form that was sent and refused stands in `forms`."""
     admin = can(request.user, Action.MEMBERS, owner)
+    if forms:
+        need(request.user, Action.MEMBERS, owner)
     given: dict[str, Any] = {}
     if admin:
         given = {

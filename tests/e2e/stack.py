@@ -57,7 +57,9 @@ class Stack:
         while not ready.wait(0.05):
             late = time.monotonic() - begun > patience_s
             if late or self.process.poll() is not None:
-                raise AssertionError("not ready:\n" + "\n".join(self.lines) + self.tails())
+                told = "\n".join(self.lines) + self.tails()
+                self.stop()  # nobody else would: the test that asked for it never begins
+                raise AssertionError("not ready:\n" + told)
         return time.monotonic() - begun
 
     def _read(self, process: subprocess.Popen[str], ready: threading.Event) -> None:

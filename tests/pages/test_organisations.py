@@ -114,10 +114,10 @@ def test_mallory_may_not_send_any_of_the_forms(
     acme = make_house(alice, reader=bob)
     model = house_model(alice, acme)
     row = transfers.offer(alice.user, builders.make_model(alice), to="bob")
-    send(as_mallory, "/orgs/acme/members/", 400, name="mallory", role="admin")
+    send(as_mallory, "/orgs/acme/members/", 403, name="mallory", role="admin")
     send(as_mallory, "/orgs/acme/members/bob/", do="remove")
-    send(as_mallory, "/orgs/acme/title/", 400, title="Mine")
-    send(as_mallory, "/orgs/acme/delete/", 400, **{"delete-name": "acme"})
+    send(as_mallory, "/orgs/acme/title/", 403, title="Mine")
+    send(as_mallory, "/orgs/acme/delete/", 403, **{"delete-name": "acme"})
     base = f"/models/{model.full_name}/"
     send(as_mallory, f"{base}settings/visibility/", 403, visibility="private", gate="auto")
     send(as_mallory, f"{base}settings/transfer/", 403, **{"transfer-to": "mallory"})

@@ -1,8 +1,8 @@
-"""What is the same for everybody: pinned keys, runtimes, public content, health."""
+"""What is the same for everybody: pinned keys, runtimes, public content, health, the API's document."""
 
 from __future__ import annotations
 
-from tests.permissions.table import row
+from tests.permissions.table import page, row
 
 PINNED = "/.well-known/assay"
 
@@ -18,7 +18,13 @@ ROWS = [
     # Its digest is no secret that gives it away, not even to its owner.
     row("GET", "/sha256/{secret_blob}", "404"),
     row("GET", "/sha256/{gated_blob}", "404"),
+    page("GET", "/api/v1/openapi.json", "200"),
+    page("GET", "/api/v1/openapi.yaml", "200"),
+    page("GET", "/api/v1/docs/", "200"),
     row("GET", "/healthz", "200"),
     row("GET", "/readyz", "200"),
     row("GET", "/metrics", "200"),
+    row("GET", "/api/v1/openapi.json", "200"),
+    row("GET", "/api/v1/openapi.yaml", "200"),
+    row("GET", "/api/v1/docs/", "200"),
 ]
