@@ -12,7 +12,7 @@ from django.utils.cache import get_conditional_response
 from django.views.decorators.http import require_GET
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.renderers import OpenApiYamlRenderer2
-from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.renderers import JSONRenderer
 
 from registry.api.rest import etag
 
@@ -25,28 +25,33 @@ def document() -> dict[str, Any]:
 
 
 @cache
-def _rendered(renderer: type[BaseRenderer]) -> bytes:
-    return bytes(renderer().render(document(), renderer_context={}))
+def _in_json() -> bytes:
+    return JSONRenderer().render(document())
 
 
-def _answer(request: HttpRequest, renderer: type[BaseRenderer]) -> HttpResponseBase:
-    content = _rendered(renderer)
-    answer = HttpResponse(content, content_type=renderer.media_type)
-    answer["ETag"] = etag(content)
-    answer["Cache-Control"] = "no-cache"
-    return get_conditional_response(request, answer["ETag"], None, answer) or answer
+@cache
+def _in_yaml() -> bytes:
+    made: bytes = OpenApiYamlRenderer2().render(document(), renderer_context={})
+    return made
 
 
 @require_GET
 def as_json(request: HttpRequest) -> HttpResponseBase:
     """Answer with the document in JSON."""
-    return _answer(request, JSONRenderer)
+    return _answer(request, _in_json(), JSONRenderer.media_type)
 
 
 @require_GET
 def as_yaml(request: HttpRequest) -> HttpResponseBase:
     """Answer with the document in YAML."""
-    return _answer(request, OpenApiYamlRenderer2)
+    return _answer(request, _in_yaml(), OpenApiYamlRenderer2.media_type)
+
+
+def _answer(request: HttpRequest, content: bytes, kind: str) -> HttpResponseBase:
+    answer = HttpResponse(content, content_type=kind)
+    answer["ETag"] = etag(content)
+    answer["Cache-Control"] = "no-cache"
+    return get_conditional_response(request, answer["ETag"], None, answer) or answer
 
 
 @require_GET

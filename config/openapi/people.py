@@ -207,7 +207,9 @@ ACCESS = Chapter(
         gates.Mine: {
             "get": op("getMyRequest", "Your request", part("AccessRequest"), "unknown_request"),
             "put": op(
-                *("askForAccess", "Ask", part("AccessRequest"), "conflict"), body=people.AccessIn
+                *("askForAccess", "Ask", part("AccessRequest")),
+                "conflict unknown_request",
+                body=people.AccessIn,
             ),
             "delete": op(
                 *("withdrawRequest", "Take it back", part("AccessRequest")),

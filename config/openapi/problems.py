@@ -78,10 +78,13 @@ def _below(base: type[Any]) -> Iterator[type[Any]]:
 
 def codes_of(view: APIView, method: str, places: Iterable[str], one: Op) -> dict[int, list[str]]:
     """Return the codes that an operation may answer, by status."""
-    found = {*one.codes, *_of_places(set(places)), *_of_view(view, method, one)}
+    named = set(places)
+    found = {*one.codes, *_of_places(named), *_of_view(view, method, one)}
     by_status: dict[int, list[str]] = {}
     for code in sorted(found):
-        by_status.setdefault(known()[code][0], []).append(code)
+        # Where the old name is not in the address there is none to lead to (`config.api.relocate`).
+        lost = code == "moved" and not named >= {"owner", "name"}
+        by_status.setdefault(404 if lost else known()[code][0], []).append(code)
     return by_status
 
 

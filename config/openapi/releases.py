@@ -210,7 +210,7 @@ RELEASES = Chapter(
         },
         exports.Export: {
             "get": op(
-                *("getExport", "One export", {200: {"type": "string"}, 304: None}),
+                *("getExport", "One export", {200: ANY, 304: None}),
                 "not_released unknown_file store_away",
                 asked=(asked("spec", "The version of CycloneDX.", one_of(("1.6", "1.7"))),),
                 gives="*/*",

@@ -199,6 +199,7 @@ _PLANNED = (
     " too_large executor_away moved not_inspected"
 )
 _STREAM = "text/event-stream"
+_EVENT = shape("Each event; `data` is JSON.", ("id",), id=TEXT, event=TEXT, data=TEXT)
 _QUEUED: dict[int, Schema | None] = {200: part("ExecutionWhole"), 202: part("Execution")}
 
 EXECUTIONS = Chapter(
@@ -240,7 +241,7 @@ EXECUTIONS = Chapter(
         },
         events.ExecutionEvents: {
             "get": op(
-                *("streamExecution", "Its progress", {200: TEXT, 204: None}),
+                *("streamExecution", "Its progress", {200: _EVENT, 204: None}),
                 "too_many_streams",
                 asked=(_LAST,),
                 gives=_STREAM,
@@ -268,7 +269,7 @@ EXECUTIONS = Chapter(
         views.CancelBatch: {"post": op("cancelBatch", "Cancel what is left", part("Batch"))},
         events.BatchEvents: {
             "get": op(
-                *("streamBatch", "Its progress", {200: TEXT, 204: None}),
+                *("streamBatch", "Its progress", {200: _EVENT, 204: None}),
                 "too_many_streams",
                 asked=(_LAST,),
                 gives=_STREAM,

@@ -12,6 +12,7 @@ from http import HTTPStatus
 from typing import Any
 
 import uritemplate
+from django.conf import settings
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter
@@ -41,6 +42,7 @@ SHAPES: dict[str, Schema] = {
 }
 HEADERS = {
     "ETag": "The digest of this answer, for `If-None-Match` and `If-Match`.",
+    "Link": "The next page, as `rel=next`; it is not there on the last one.",
     "RateLimit": "How many calls are left, and after how many seconds all are back.",
     "RateLimit-Policy": "How many calls in how many seconds.",
     "X-Request-Id": "The id of this call: yours when it was well formed.",
@@ -69,7 +71,12 @@ class SessionScheme(OpenApiAuthenticationExtension):
     def get_security_definition(self, _: AutoSchema) -> dict[str, Any]:
         """Return the scheme."""
         words = "The cookie of the pages. What writes needs `X-CSRFToken` too."
-        return {"type": "apiKey", "in": "cookie", "name": "sessionid", "description": words}
+        return {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": settings.SESSION_COOKIE_NAME,
+            "description": words,
+        }
 
 
 @cache
@@ -144,7 +151,7 @@ class Operation(AutoSchema):
         return []
 
     def _resolve_path_parameters(self, variables: list[str]) -> list[dict[str, Any]]:
-        found = super()._resolve_path_parameters(variables)
+        found = super()._resolve_path_parameters(variables)  # type: ignore[no-untyped-call]  # it has no types
         for one in found:
             one["description"] = problems.PLACES[one["name"]][0]
         return list(found)
@@ -173,10 +180,10 @@ class Operation(AutoSchema):
 
     def _answer(self, status: int, one: Op) -> dict[str, Any]:
         schema = one.answers[status]
-        answer: dict[str, Any] = {
-            "description": HTTPStatus(status).phrase,
-            "headers": self._headers(),
-        }
+        headers = self._headers()
+        if schema is not None and {"items", "next"} <= schema.get("properties", {}).keys():
+            headers |= _header("Link")
+        answer: dict[str, Any] = {"description": HTTPStatus(status).phrase, "headers": headers}
         if schema is not None:
             answer["content"] = {one.gives: {"schema": deepcopy(schema)}}
         return answer
@@ -187,11 +194,18 @@ class Operation(AutoSchema):
             names += ["RateLimit", "RateLimit-Policy"]
         if self.method == "GET" and self._has_etag():
             names.append("ETag")
-        return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+        found: dict[str, Any] = {}
+        for name in names:
+            found |= _header(name)
+        return found
 
     def _has_etag(self) -> bool:
         tagged = isinstance(self.view, RestView) and self.view.tagged
         return tagged and not self._told[1].raw
+
+
+def _header(name: str) -> dict[str, Any]:
+    return {name: {"$ref": f"#/components/headers/{name}"}}
 
 
 def _condition(name: str, words: str) -> OpenApiParameter:

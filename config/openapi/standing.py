@@ -163,7 +163,9 @@ SCHEDULES = Chapter(
             "delete": op("stopSchedule", "Stop it for good", part("Schedule")),
         },
         schedules.Pause: {"post": op("pauseSchedule", "Pause it", part("Schedule"))},
-        schedules.Resume: {"post": op("resumeSchedule", "Resume it", part("Schedule"))},
+        schedules.Resume: {
+            "post": op("resumeSchedule", "Resume it", part("Schedule"), "bad_schedule")
+        },
         schedules.History: {
             "get": op(*("listFires", "What it has queued", pages(part("Fire"))), asked=(CURSOR,)),
         },

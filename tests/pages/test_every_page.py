@@ -55,6 +55,7 @@ ANYONE = (
     "/verify/",
     "/docs/",
     "/docs/inspection/",
+    "/api/v1/docs/",
     "/status/",
     "/accounts/password/reset/",
 )

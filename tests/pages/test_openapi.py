@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,16 @@ from config.openapi.schema import CHAPTERS
 PATIENCE_MS = 60_000
 
 
+@pytest.fixture
+def address(transactional_db: None) -> Iterator[str]:
+    """The site; the fixture `live_server` would start before the folders are set."""
+    server = LiveServer("127.0.0.1")
+    yield server.url
+    server.stop()
+
+
 @pytest.mark.browser
-def test_a_developer_reads_and_tries_an_operation(live_server: LiveServer, tmp_path: Path) -> None:
+def test_a_developer_reads_and_tries_an_operation(address: str, tmp_path: Path) -> None:
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("no chromium on this machine: .ci/run installs Debian's")
@@ -26,14 +35,14 @@ def test_a_developer_reads_and_tries_an_operation(live_server: LiveServer, tmp_p
         complaints.append(message.text)
 
     def watch(request: Request) -> None:
-        if not request.url.startswith((f"{live_server.url}/", "data:")):
+        if not request.url.startswith((f"{address}/", "data:")):
             strangers.append(request.url)
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
         )
-        page = browser.new_page(base_url=live_server.url, viewport={"width": 1280, "height": 900})
+        page = browser.new_page(base_url=address, viewport={"width": 1280, "height": 900})
         page.set_default_timeout(PATIENCE_MS)
         page.on("console", note)
         page.on("pageerror", lambda error: complaints.append(str(error)))

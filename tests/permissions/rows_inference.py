@@ -66,7 +66,7 @@ ROWS = [
     row("GET", f"{ONE}/{{private}}/traces", CLOSED),
     row("GET", f"{ONE}/{{secret_run}}/traces", READ),
     row("GET", f"{ONE}/{{run}}/traces/{{run_trace}}", "200"),
-    row("GET", f"{ONE}/{{private}}/traces/{{private_trace}}", CLOSED),
+    row("GET", f"{ONE}/{{private}}/traces/{{private_trace}}", MINE),
     row("GET", f"{ONE}/{{secret_run}}/traces/{{secret_run_trace}}", READ),
     row("GET", f"{ONE}/{{run}}/traces/{{run_trace}}/trace.json", "404"),
     row(

@@ -1,4 +1,4 @@
-"""What is the same for everybody: pinned keys, runtimes, public content, health, the API's document."""
+"""What is the same for everybody: pinned keys, runtimes, public content, health, documents."""
 
 from __future__ import annotations
 
@@ -24,7 +24,4 @@ ROWS = [
     row("GET", "/healthz", "200"),
     row("GET", "/readyz", "200"),
     row("GET", "/metrics", "200"),
-    row("GET", "/api/v1/openapi.json", "200"),
-    row("GET", "/api/v1/openapi.yaml", "200"),
-    row("GET", "/api/v1/docs/", "200"),
 ]

@@ -63,7 +63,7 @@ def _asked(
 
     caches["default"].clear()
     with transaction.atomic(), patch.context() as inner:
-        inner.setattr(table.Client, "generic", noted)
+        inner.setattr(Client, "generic", noted)
         table.ask(scene, row, method, person, sent)
         transaction.set_rollback(True)
     return faults(method, scene.at(row.path), seen[0])
