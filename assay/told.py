@@ -2,7 +2,9 @@
 
 `threading.Event` is not for signal handlers: a handler runs in the main thread between two of its
 steps, and when that thread is just inside `wait`, it holds the lock that `set` waits for, for ever.
-Here telling is one write into a pipe, and waiting is polling it: no lock.
+Here telling is one write into a pipe, and waiting is polling it: no lock. A signal that comes when
+Python has looked for signals and is not in the kernel yet interrupts nothing, and its handler runs
+after the next look: so a wait looks up once a second.
 """
 
 from __future__ import annotations
@@ -11,9 +13,12 @@ import os
 import select
 import signal
 import threading
+import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+
+LOOK_S = 1.0
 
 
 class Told(threading.Event):
@@ -49,7 +54,12 @@ class Told(threading.Event):
         # Nobody reads the byte: each waiter finds it.
         poll = select.poll()
         poll.register(self._reader, select.POLLIN)
-        poll.poll(None if timeout is None else max(0.0, timeout) * 1000)
+        until = None if timeout is None else time.monotonic() + timeout
+        while not self._told:
+            left = LOOK_S if until is None else min(LOOK_S, until - time.monotonic())
+            if left < 0:
+                break
+            poll.poll(left * 1000)
         return self._told
 
 
