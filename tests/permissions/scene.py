@@ -12,18 +12,20 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from allauth.account.internal.flows.login import AUTHENTICATION_METHODS_SESSION_KEY
 from django.test import Client
+from django.utils import timezone
 
 from assay.digests import sha256_hex
 from assay.dsse import public_key_of, sign
 from assay.tensors import Tensor, encode_tensors
 from inference.choices import ExecutionState
 from inference.ids import uuid7
-from inference.models import Tensors
+from inference.models import Delivery, Tensors
 from inference.services import traces
 from ledger import services as ledger
 from registry.choices import Gate, Role, TokenScope, Visibility
@@ -218,6 +220,8 @@ def _belongings(scene: Scene) -> None:
         "entry": str(scene.releases["open"].claims.all()[0].entry_id),
         "own_key": builders.known_key(alice.owner.keys.get(), alice).fingerprint,
     }
+    # The next one by hand is not too soon after it.
+    Delivery.objects.update(created_at=timezone.now() - timedelta(hours=1))
     keys.backup(
         alice.user,
         scene.places["own_key"],

@@ -2,7 +2,7 @@
 
 Written down from the specification (ECMA-424): which fields an object may have, which it must
 have, what each holds. An unknown field is a fault, as the official schema says of these objects.
-The official validator is asked too where it is installed (`test_exports.py`).
+The official validator is asked too (`test_exports.py`).
 """
 
 from __future__ import annotations
