@@ -16,6 +16,7 @@ from inference.errors import BadRequestError
 from inference.prefer import parse_prefer
 from inference.services.privacy import Opening, disclose
 from inference.services.submit import retry
+from registry.api.auth import ReadOrWriteScope
 
 
 class Retry(ExecutionView):
@@ -33,6 +34,8 @@ class Retry(ExecutionView):
 
 class Disclose(ExecutionView):
     """Open the commitments of one's own private execution to everybody, for ever."""
+
+    permission_classes = (ReadOrWriteScope,)  # what cannot be taken back needs more than reading
 
     def post(self, request: Request, execution: uuid.UUID) -> Response:
         """Disclose it; `{"salts", "digests"}` is needed when its tensors were dropped."""

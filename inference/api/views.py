@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db import transaction
 from django.utils.cache import get_conditional_response, patch_vary_headers
-from rest_framework.permissions import AllowAny
+from rest_framework.permissions import AllowAny, BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -33,7 +33,7 @@ class ExecutionView(APIView):
     A token that is sent must be valid all the same.
     """
 
-    permission_classes = (AllowAny,)
+    permission_classes: tuple[type[BasePermission], ...] = (AllowAny,)
     parser_classes = (StrictJSONParser,)
 
 
