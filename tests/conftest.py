@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
+from config.celery import app
 from ledger.logs import origin_of
 from tests.flush import flushable
 from tests.people import Person, make_person
@@ -19,6 +20,12 @@ def _flushing() -> Iterator[None]:
     """Let tests that commit be flushed: the ledger's tables refuse TRUNCATE."""
     with flushable():
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _broker() -> None:
+    """Have Celery make its connections' pool now: it does once, and a test may change settings."""
+    assert app.amqp.producer_pool is not None
 
 
 @pytest.fixture(autouse=True)

@@ -102,39 +102,35 @@ class NodeRunner:
             raise UnavailableError(f"the runtime's answer makes no sense: {error}") from error
 
     def _ask(self, command: list[str], request: bytes) -> bytes:
-        try:
-            done = subprocess.run(  # noqa: S603 (a program that the reader named)
-                command,
-                input=request,
-                capture_output=True,
-                timeout=self._timeout_s,
-                env={},
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise UnavailableError(f"not finished after {self._timeout_s:g} s") from error
-        except OSError as error:
-            raise UnavailableError(f"cannot run {command[0]}: {error.strerror}") from error
+        done = _run(command, request, self._timeout_s)
         if done.returncode != 0:
             tail = done.stderr.decode("utf-8", "replace").strip()[-500:]
             raise UnavailableError(f"Node ended with {done.returncode}: {tail}")
         return done.stdout
 
 
-def _permission_flag(node: Path) -> str:
-    """Return the flag of Node's permission model; the older spelling before 22.13."""
+def _run(
+    command: list[str], request: bytes, timeout_s: float
+) -> subprocess.CompletedProcess[bytes]:
     try:
-        done = subprocess.run(  # noqa: S603 (a program that the reader named)
-            [str(node), "--version"],
+        return subprocess.run(  # noqa: S603 (a program that the reader named)
+            command,
+            input=request,
             capture_output=True,
-            text=True,
-            timeout=_VERSION_S,
+            timeout=timeout_s,
             env={},
             check=False,
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise UnavailableError(f"cannot run {node}: {error}") from error
-    match = _VERSION.fullmatch(done.stdout)
+    except subprocess.TimeoutExpired as error:
+        raise UnavailableError(f"{command[0]} has not finished after {timeout_s:g} s") from error
+    except OSError as error:
+        raise UnavailableError(f"cannot run {command[0]}: {error.strerror}") from error
+
+
+def _permission_flag(node: Path) -> str:
+    """Return the flag of Node's permission model; the older spelling before 22.13."""
+    said = _run([str(node), "--version"], b"", _VERSION_S).stdout
+    match = _VERSION.fullmatch(said.decode("ascii", "replace"))
     if match is None:
         raise UnavailableError(f"{node} is not Node")
     version = (int(match[1]), int(match[2]))

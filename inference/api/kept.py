@@ -35,7 +35,7 @@ class Retry(ExecutionView):
 class Disclose(ExecutionView):
     """Open the commitments of one's own private execution to everybody, for ever."""
 
-    permission_classes = (ReadOrWriteScope,)  # a token of scope `read` runs, and ends nothing
+    permission_classes = (ReadOrWriteScope,)  # what cannot be taken back needs more than reading
 
     def post(self, request: Request, execution: uuid.UUID) -> Response:
         """Disclose it; `{"salts", "digests"}` is needed when its tensors were dropped."""

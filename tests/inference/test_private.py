@@ -313,6 +313,14 @@ def test_only_alice_discloses_and_only_what_is_hers_private_and_signed(
     assert code(alice.api().post(f"{waiting['url']}/disclose")) == (409, "ended")
 
 
+def test_a_token_that_may_only_read_discloses_nothing(model: None, alice: Person) -> None:
+    body = ran(alice)
+    answer = alice.api(TokenScope.READ).post(f"{body['url']}/disclose")
+    assert code(answer) == (403, "not_allowed")
+    assert Execution.objects.get(pk=body["id"]).disclosed_at is None
+    assert alice.api().post(f"{body['url']}/disclose").status_code == 200
+
+
 def test_a_disclosure_is_for_ever_and_the_policy_keeps_the_tensors(
     model: None, alice: Person
 ) -> None:

@@ -38,34 +38,34 @@ def threads(pid: int) -> dict[str, tuple[set[int], int]]:
 
 
 @pytest.fixture
-def child() -> Iterator[int]:
-    process = subprocess.Popen(["sleep", "60"])
-    yield process.pid
-    process.kill()
-    process.wait()
+def children() -> Iterator[tuple[int, int]]:
+    with subprocess.Popen(["sleep", "60"]) as one, subprocess.Popen(["sleep", "60"]) as two:
+        yield one.pid, two.pid
+        for process in (one, two):
+            priority.done(process.pid)
+            process.kill()
+
+
+@pytest.fixture
+def child(children: tuple[int, int]) -> int:
+    return children[0]
 
 
 def test_what_is_confined_leaves_a_core_and_gets_it_back(child: int) -> None:
     priority.confine(child)
     assert state(child) == (SPARED, NICE)
-    priority.done(child)
     priority.restore(child)
     assert state(child) == (CORES, USUAL)
 
 
-def test_of_two_that_load_one_leaves_a_core(child: int) -> None:
-    other = subprocess.Popen(["sleep", "60"])
-    try:
-        priority.confine(child)
-        priority.confine(other.pid)
-        assert (state(child), state(other.pid)) == ((SPARED, NICE), (CORES, NICE))
-        priority.done(child)
-        priority.confine(other.pid)
-        assert state(other.pid) == (SPARED, NICE)
-    finally:
-        priority.done(other.pid)
-        other.kill()
-        other.wait()
+def test_of_two_that_load_one_leaves_a_core(children: tuple[int, int]) -> None:
+    first, second = children
+    priority.confine(first)
+    priority.confine(second)
+    assert (state(first), state(second)) == ((SPARED, NICE), (CORES, NICE))
+    priority.done(first)
+    priority.confine(second)
+    assert state(second) == (SPARED, NICE)
 
 
 def test_a_long_run_keeps_every_core_and_is_nice(child: int) -> None:
