@@ -8,5 +8,5 @@ from django.dispatch import Signal
 # inspection: act on it by `transaction.on_commit`, and let a sweeper find what was missed.
 revision_committed = Signal()
 
-# Sent with `event`, the audit row of a change, inside the transaction of both. Who raises undoes it.
+# Sent with `event`, the audit row of a change, in the transaction of both. Who raises undoes it.
 changed = Signal()
