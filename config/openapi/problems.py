@@ -50,6 +50,8 @@ PLACES = {
     "delivery_id": ("A message.", "unknown_webhook"),
     "schedule": ("A schedule.", "unknown_schedule"),
 }
+# Parts that are numbers: one below zero leads to no view.
+NUMBERS = frozenset({"number", "publisher_id", "transfer_id"})
 
 SHAPES: dict[str, Schema] = {
     "Problem": shape(
@@ -96,6 +98,8 @@ def _of_places(places: set[str]) -> Iterator[str]:
         code = PLACES[place][1]
         if code:
             yield code
+    if places & NUMBERS:
+        yield "not_found"
     if places:
         yield "invalid_input"
 
