@@ -1,14 +1,11 @@
-"""The rows of the registry's benchmark, as a table, as JSON and as Markdown."""
+"""The rows of the registry's benchmark."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
-from rich.console import Console
-from rich.table import Table
-
-from assay.canonical import canonical_json
+from bench.sheets import Report, Sheet
 
 REFERENCE = "sha256sum"
 
@@ -28,7 +25,7 @@ class Row:
 
 
 @dataclass(slots=True, kw_only=True)
-class Figures:
+class Figures(Report):
     """All rows, the machine, and the command that made them."""
 
     machine: dict[str, str]
@@ -41,44 +38,18 @@ class Figures:
         reference = next((one.mb_s for one in self.rows if one.name == REFERENCE), 0.0)
         return f"{row.mb_s / reference:.0%}" if reference else "-"
 
+    def sheets(self) -> Iterator[Sheet]:
+        """Yield the tables."""
+        about = [("command", self.command), *self.machine.items()]
+        yield Sheet(title="Machine", columns=("what", "is"), rows=about, words=2)
+        yield Sheet(
+            title=f"{self.size_mb:,} MB over loopback",
+            columns=("way", "what", "s", "MB/s", "of sha256sum", "extra MB"),
+            rows=[self._cells(row) for row in self.rows],
+            words=2,
+        )
+
     def _cells(self, row: Row) -> tuple[str, ...]:
         extra = "-" if row.extra_mb is None else f"{row.extra_mb:.0f}"
         speed = f"{row.mb_s:,.0f}"
-        return row.name, f"{row.seconds:.1f}", speed, self.share(row), extra, row.note
-
-    def show(self, console: Console) -> None:
-        """Print the table."""
-        table = Table(title=f"{self.size_mb} MB over loopback")
-        for name in _HEADS:
-            table.add_column(name, justify="left" if name in ("way", "what") else "right")
-        for row in self.rows:
-            table.add_row(*self._cells(row))
-        console.print(table)
-        for name, value in self.machine.items():
-            console.print(f"{name}: {value}")
-
-    def save(self, path: Path) -> None:
-        """Write JSON."""
-        rows = [
-            {
-                key: round(value, 3) if isinstance(value, float) else value
-                for key, value in asdict(row).items()
-            }
-            for row in self.rows
-        ]
-        found = {
-            "command": self.command,
-            "machine": self.machine,
-            "rows": rows,
-            "size_mb": self.size_mb,
-        }
-        path.write_bytes(canonical_json(found) + b"\n")
-
-    def write(self, path: Path) -> None:
-        """Write the table in Markdown."""
-        lines = [f"| {' | '.join(_HEADS)} |", "|---|---:|---:|---:|---:|---|"]
-        lines += [f"| {' | '.join(self._cells(row))} |" for row in self.rows]
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-_HEADS = ("way", "s", "MB/s", "of sha256sum", "extra MB", "what")
+        return row.name, row.note, f"{row.seconds:.1f}", speed, self.share(row), extra

@@ -13,19 +13,18 @@ template. A search is one page of the list with all counts beside it, by relevan
 from __future__ import annotations
 
 import argparse
-import json
 import signal
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.table import Table
 
+from bench.sheets import Report, Sheet
 from bench.site import Site
 
 if TYPE_CHECKING:
@@ -52,29 +51,51 @@ class Grown:
     each: dict[str, float] = field(default_factory=dict)
 
 
+@dataclass(slots=True, kw_only=True)
+class Figures(Report):
+    """Everything that one run measured."""
+
+    command: str
+    machine: dict[str, str]
+    search: list[Grown] = field(default_factory=list)
+
+    def sheets(self) -> Iterator[Sheet]:
+        """Yield the tables."""
+        about = [("command", self.command), *self.machine.items()]
+        yield Sheet(title="Machine", columns=("what", "is"), rows=about, words=2)
+        yield Sheet(
+            title="Lists and search, in ms",
+            columns=("measured", *(f"{one.models:,} models" for one in self.search)),
+            rows=list(_rows(self.search)),
+        )
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, and print."""
     options = _options(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # also then, leave nothing behind
     console = Console(width=None if sys.stdout.isatty() else 120)
-    figures = []
     with Site.open(options.folder) as site:
         from bench.claims import copy_in, shaped
         from bench.machine import machine
 
-        about = machine(site.data)
+        figures = Figures(
+            machine=machine(site.data),
+            command=" ".join(["python -m bench.registry_search", *(arguments or sys.argv[1:])]),
+        )
         copy_in(list(shaped(0, 1)))
         there = 0
         for size in options.sizes:
             with console.status(f"{size:,} models"):
-                figures.append(_grow(there, size, options))
+                figures.search.append(_grow(there, size, options))
             there = size
             if options.explain:
-                _explain(console, figures[-1].slowest)
-    console.print(_table(figures))
+                _explain(console, figures.search[-1].slowest)
+    figures.show(console)
     if options.json:
-        found = {"machine": about, "search": [asdict(one) for one in figures]}
-        options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        figures.save(options.json)
+    if options.markdown:
+        figures.write(options.markdown)
 
 
 def _grow(there: int, size: int, options: argparse.Namespace) -> Grown:
@@ -218,23 +239,18 @@ def _explain(console: Console, path: str) -> None:
         console.rule()
 
 
-def _table(figures: Sequence[Grown]) -> Table:
-    table = Table(title="Lists and search, in ms", title_justify="left")
-    table.add_column("measured")
-    for one in figures:
-        table.add_column(f"{one.models:,} models", justify="right")
+def _rows(figures: Sequence[Grown]) -> Iterator[tuple[str, ...]]:
     for name in figures[0].pages:
-        table.add_row(name, *(f"{one.pages[name]:.1f}" for one in figures))
+        yield (name, *(f"{one.pages[name]:.1f}" for one in figures))
     for label, name in (
         ("search page, p50", "search_p50"),
         ("search page, p95", "search_p95"),
         ("of that list and counts, p50", "database_p50"),
         ("of that list and counts, p95", "database_p95"),
     ):
-        table.add_row(label, *(f"{getattr(one, name):.1f}" for one in figures))
-    table.add_row("search_rebuild, s", *(f"{one.rebuild_s:.1f}" for one in figures))
-    table.add_row("documents with indexes, MB", *(f"{one.megabytes:.0f}" for one in figures))
-    return table
+        yield (label, *(f"{getattr(one, name):.1f}" for one in figures))
+    yield ("search_rebuild, s", *(f"{one.rebuild_s:.1f}" for one in figures))
+    yield ("documents with indexes, MB", *(f"{one.megabytes:.0f}" for one in figures))
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -246,6 +262,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--explain", action="store_true", help="print the plans of the slowest")
     parser.add_argument("--folder", type=Path, help="where to put the data, e.g. on another disk")
     parser.add_argument("--json", type=Path, help="write the figures there, too")
+    parser.add_argument("--markdown", type=Path, help="write the table there, too")
     options = parser.parse_args(arguments)
     if options.sizes is None:
         options.sizes = (50, 200) if options.quick else SIZES
