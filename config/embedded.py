@@ -167,6 +167,8 @@ class Postgres:
             "max_connections": "200",
             "shared_buffers": "512MB",
             "max_wal_size": "2GB",
+            # No disk that turns: else a search for a thousand models reads all of them in a row.
+            "random_page_cost": "1.1",
             "log_min_messages": "warning",
             "timezone": "UTC",
         }
