@@ -15,9 +15,7 @@ from bench.sheets import Report, Sheet
 class Figures(Report):
     """Everything that one run measured; what was not asked for stays empty."""
 
-    machine: dict[str, str]
     settings: dict[str, str]
-    command: str
     serving: list[Served] = field(default_factory=list)
     above: list[Above] = field(default_factory=list)
     raw: list[Raw] = field(default_factory=list)
@@ -27,8 +25,7 @@ class Figures(Report):
 
     def sheets(self) -> Iterator[Sheet]:
         """Yield the tables that have rows."""
-        rows = [("command", self.command), *self.machine.items(), *self.settings.items()]
-        yield Sheet(title="Machine and settings", columns=("what", "is"), rows=rows, words=2)
+        yield self.about("Machine and settings", *self.settings.items())
         every = (
             self._served(),
             self._above(),

@@ -49,11 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for part in options.parts:
             with console.status(f"measuring: {part}"):
                 MEASURE[part](site, figures, options)
-    figures.show(console)
-    if options.json:
-        figures.save(options.json)
-    if options.markdown:
-        figures.write(options.markdown)
+    figures.hand_out(console, options)
 
 
 def _growth(site: Site, figures: Figures, options: argparse.Namespace) -> None:

@@ -71,14 +71,11 @@ class Row:
 class Figures(Report):
     """Everything that one run measured."""
 
-    command: str
-    machine: dict[str, str]
     rows: list[Row] = field(default_factory=list)
 
     def sheets(self) -> Iterator[Sheet]:
         """Yield the tables."""
-        about = [("command", self.command), *self.machine.items()]
-        yield Sheet(title="Machine", columns=("what", "is"), rows=about, words=2)
+        yield self.about()
         yield Sheet(
             title="An honest model's answers in ms, without and beside a hostile one",
             columns=COLUMNS,
@@ -118,11 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 figures.rows.append(_measure(running, name, kind, build, options))
     finally:
         running.stop()
-    figures.show(console)
-    if options.json:
-        figures.save(options.json)
-    if options.markdown:
-        figures.write(options.markdown)
+    figures.hand_out(console, options)
 
 
 def _files(options: argparse.Namespace) -> Iterator[tuple[str, str, Build]]:

@@ -47,11 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             command=" ".join(["python -m bench.registry", *(arguments or sys.argv[1:])]),
         )
         measure(site, figures, options.size, console)
-    figures.show(console)
-    if options.json:
-        figures.save(options.json)
-    if options.markdown:
-        figures.write(options.markdown)
+    figures.hand_out(console, options)
 
 
 def measure(site: Site, figures: Figures, size_mb: int, console: Console) -> None:

@@ -28,9 +28,7 @@ class Row:
 class Figures(Report):
     """All rows, the machine, and the command that made them."""
 
-    machine: dict[str, str]
     size_mb: int
-    command: str
     rows: list[Row] = field(default_factory=list)
 
     def share(self, row: Row) -> str:
@@ -40,8 +38,7 @@ class Figures(Report):
 
     def sheets(self) -> Iterator[Sheet]:
         """Yield the tables."""
-        about = [("command", self.command), *self.machine.items()]
-        yield Sheet(title="Machine", columns=("what", "is"), rows=about, words=2)
+        yield self.about()
         yield Sheet(
             title=f"{self.size_mb:,} MB over loopback",
             columns=("way", "what", "s", "MB/s", "of sha256sum", "extra MB"),

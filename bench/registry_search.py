@@ -55,14 +55,11 @@ class Grown:
 class Figures(Report):
     """Everything that one run measured."""
 
-    command: str
-    machine: dict[str, str]
     search: list[Grown] = field(default_factory=list)
 
     def sheets(self) -> Iterator[Sheet]:
         """Yield the tables."""
-        about = [("command", self.command), *self.machine.items()]
-        yield Sheet(title="Machine", columns=("what", "is"), rows=about, words=2)
+        yield self.about()
         yield Sheet(
             title="Lists and search, in ms",
             columns=("measured", *(f"{one.models:,} models" for one in self.search)),
@@ -91,11 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             there = size
             if options.explain:
                 _explain(console, figures.search[-1].slowest)
-    figures.show(console)
-    if options.json:
-        figures.save(options.json)
-    if options.markdown:
-        figures.write(options.markdown)
+    figures.hand_out(console, options)
 
 
 def _grow(there: int, size: int, options: argparse.Namespace) -> Grown:

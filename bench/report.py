@@ -15,10 +15,8 @@ from bench.sheets import Report, Sheet
 class Figures(Report):
     """Everything that one run measured; what was not asked for stays empty."""
 
-    machine: dict[str, str]
     durability: dict[str, str]
     witness: str
-    command: str
     peer_rows: dict[int, float] = field(default_factory=dict)
     growth: list[Growth] = field(default_factory=list)
     small: list[Growth] = field(default_factory=list)
@@ -28,7 +26,7 @@ class Figures(Report):
 
     def sheets(self) -> Iterator[Sheet]:
         """Yield the tables that have rows."""
-        yield Sheet(title="Machine", columns=("what", "is"), rows=self._machine(), words=2)
+        yield self.about()
         yield Sheet(
             title="Durability of every figure below",
             columns=("what", "is"),
@@ -38,9 +36,6 @@ class Figures(Report):
         for sheet in (*self._growing(), self._taken(), self._waited(), self._served()):
             if sheet.rows:
                 yield sheet
-
-    def _machine(self) -> list[tuple[str, str]]:
-        return [("command", self.command), *self.machine.items()]
 
     def _synced(self) -> list[tuple[str, str]]:
         return [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
+from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -38,9 +39,17 @@ class Sheet:
         return f"**{self.title}**\n\n{table}\n"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Report(ABC):
-    """What one run measured: a dataclass that tells its tables."""
+    """What one run measured, where and by which command: a dataclass that tells its tables."""
+
+    command: str
+    machine: dict[str, str]
+
+    def about(self, title: str = "Machine", *more: tuple[str, str]) -> Sheet:
+        """Return the table of what every figure depends on."""
+        rows = [("command", self.command), *self.machine.items(), *more]
+        return Sheet(title=title, columns=("what", "is"), rows=rows, words=2)
 
     @abstractmethod
     def sheets(self) -> Iterator[Sheet]:
@@ -58,3 +67,11 @@ class Report(ABC):
         """Print the tables."""
         for sheet in self.sheets():
             console.print(sheet.rich())
+
+    def hand_out(self, console: Console, options: Namespace) -> None:
+        """Print the tables, and write them where `--json` and `--markdown` say."""
+        self.show(console)
+        if options.json:
+            self.save(options.json)
+        if options.markdown:
+            self.write(options.markdown)

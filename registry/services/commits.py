@@ -105,8 +105,7 @@ def _once(
     parent: str,
     message: str,
 ) -> Revision:
-    if _repeats(head, changes, parent):
-        assert head is not None  # noqa: S101 (nothing repeats nothing)
+    if head is not None and _repeats(head, changes, parent):
         return head
     if parent and (head is None or not head.pk.startswith(parent)):
         raise ConflictError(
@@ -126,10 +125,8 @@ def _once(
     )
 
 
-def _repeats(head: Revision | None, changes: Sequence[Change], parent: str) -> bool:
+def _repeats(head: Revision, changes: Sequence[Change], parent: str) -> bool:
     """Tell whether `head` is what these changes made when they were sent before."""
-    if head is None:
-        return False
     here = revisions.pairs(head)
     bases = [head, head.parent] if head.parent else [head]
     if parent:

@@ -18,7 +18,7 @@ import base64
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
@@ -27,6 +27,9 @@ from django.utils.cache import get_conditional_response
 
 from registry.models import Blob
 from registry.storage import CHUNK, blobs, bucket
+
+if TYPE_CHECKING:
+    from registry.storage_s3 import S3Blobs
 
 FOREVER = "public, max-age=31536000, immutable"
 OWN = "private, no-cache"
@@ -61,8 +64,8 @@ def send(
         response: HttpResponseBase = HttpResponse(
             status=416, headers={"Content-Range": f"bytes */{blob.size}"}
         )
-    elif _leads_away(request):
-        response = _lead(blob, etag, disposition, public=public)
+    elif (store := _store_for(request)) is not None:
+        response = _lead(store, blob, etag, disposition, public=public)
     else:
         response = _stream(request, blob, span)
         response["Content-Disposition"] = disposition
@@ -97,16 +100,16 @@ def _span(request: HttpRequest, size: int, etag: str) -> Span | None:
 # ------------------------------------------------------------------ away
 
 
-def _leads_away(request: HttpRequest) -> bool:
-    """Tell whether the client is to fetch the bytes from the object store."""
-    if request.method != "GET" or not settings.BLOBS_STORAGE or not settings.BLOBS_S3_DIRECT:
-        return False
-    return request.headers.get("Sec-Fetch-Dest", "document") != "empty"
+def _store_for(request: HttpRequest) -> S3Blobs | None:
+    """Return the object store from which the client is to fetch the bytes; None: from here."""
+    if request.method != "GET" or not settings.BLOBS_S3_DIRECT:
+        return None
+    return bucket() if request.headers.get("Sec-Fetch-Dest", "document") != "empty" else None
 
 
-def _lead(blob: Blob, etag: str, disposition: str, *, public: bool) -> HttpResponseBase:
-    store = bucket()
-    assert store is not None  # noqa: S101 (asked a moment ago)
+def _lead(
+    store: S3Blobs, blob: Blob, etag: str, disposition: str, *, public: bool
+) -> HttpResponseBase:
     lifetime = _PUBLIC_S if public else _PRIVATE_S
     cache = FOREVER if public else OWN
     url = store.address(blob.sha256, lifetime, disposition=disposition, cache=cache)

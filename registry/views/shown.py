@@ -33,12 +33,20 @@ class Shown:
     may_publish: bool
     withdrawn: Release | None = None
 
+    @property
+    def _was_signed(self) -> bool:
+        """Whether the revision was signed, in a version that is withdrawn."""
+        if self.withdrawn is None or self.revision is None:
+            return False
+        return self.withdrawn.revision_id == self.revision.pk
+
     def context(self) -> dict[str, Any]:
         """Return what `registry/model_base.html` and the sidebar read."""
         return {
             "model": self.model,
             "release": self.release,
             "withdrawn": self.withdrawn,
+            "was_signed": self._was_signed,
             "revision": self.revision,
             "may_publish": self.may_publish,
             "publish_url": f"/publish/{self.model.full_name}/",

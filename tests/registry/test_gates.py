@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from django.core import mail
 from rest_framework.test import APIClient
@@ -152,14 +154,14 @@ def test_bad_settings_are_refused(wrong: dict[str, str], gated: Release, alice: 
 def test_of_two_decisions_at_once_the_second_is_told(alice: Person, bob: Person) -> None:
     model = builders.make_model(alice, visibility=Visibility.GATED)
     gates.ask(bob.user, model, reason="a study")
-    act = lambda: gates.approve(alice.user, model, name="bob")  # noqa: E731 (twice the same)
+    act = partial(gates.approve, alice.user, model, name="bob")
     assert at_once(act, act) == ["ConflictError", "done"]
 
 
 @pytest.mark.django_db(transaction=True)
 def test_two_requests_at_once_are_one(alice: Person, bob: Person) -> None:
     model = builders.make_model(alice, visibility=Visibility.GATED)
-    act = lambda: gates.ask(bob.user, model, reason="a study")  # noqa: E731 (twice the same)
+    act = partial(gates.ask, bob.user, model, reason="a study")
     assert at_once(act, act) == ["done", "done"]
     assert AccessRequest.objects.count() == 1
 

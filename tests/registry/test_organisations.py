@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from django.contrib.auth.models import User
 from django.core import mail
+from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from registry.choices import MemberState, Role
@@ -200,7 +203,7 @@ def test_two_admins_who_leaveat_once_leave_one(alice: Person, bob: Person) -> No
 def test_an_invitation_is_accepted_once(alice: Person, bob: Person) -> None:
     acme = make_house(alice)
     organisations.invite(alice.user, acme, name="bob", role="reader")
-    act = lambda: organisations.accept(bob.user, acme)  # noqa: E731 (twice the same)
+    act = partial(organisations.accept, bob.user, acme)
     assert at_once(act, act) == ["UnknownRequestError", "done"]
     assert _actions(acme).count("member.accept") == 1
 
@@ -258,15 +261,15 @@ def _renamed(person: Person, name: str) -> User:
     return person.user
 
 
-def test_a_letter_waits_for_the_mail_server(alice: Person, bob: Person, settings: object) -> None:
+def test_a_letter_waits_for_the_mail_server(alice: Person, bob: Person, settings: Settings) -> None:
     acme = make_house(alice)
     organisations.invite(alice.user, acme, name="bob", role="reader")
-    backend = settings.EMAIL_BACKEND  # type: ignore[attr-defined]  # pytest-django's fixture
-    settings.EMAIL_BACKEND = "tests.registry.houses.Away"  # type: ignore[attr-defined]  # as above
+    backend = settings.EMAIL_BACKEND
+    settings.EMAIL_BACKEND = "tests.registry.houses.Away"
     assert letters.send_due() == 0
     row = Letter.objects.get()
     assert (row.attempts, row.sent_at) == (1, None)
-    settings.EMAIL_BACKEND = backend  # type: ignore[attr-defined]  # as above
+    settings.EMAIL_BACKEND = backend
     assert letters.send_due() == 0  # not yet
     Letter.objects.update(next_at=row.created_at)
     assert letters.send_due() == 1

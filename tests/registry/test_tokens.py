@@ -9,6 +9,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
 from django.utils import timezone
+from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from registry.choices import KeyRole, Visibility
@@ -120,13 +121,13 @@ def test_the_command_prints_a_token_and_can_make_the_user(db: None) -> None:
 
 
 @pytest.mark.usefixtures("opened")
-def test_the_command_registers_the_registrys_own_key_once(settings: object) -> None:
+def test_the_command_registers_the_registrys_own_key_once(settings: Settings) -> None:
     first = _command("register_keys")
     assert first.endswith(" registered")
     assert _command("register_keys").endswith(" is registered")
     key = Key.objects.get()
     assert (key.role, key.owner) == (KeyRole.REGISTRY, None)
-    path = settings.REGISTRY_KEY  # type: ignore[attr-defined]  # pytest-django's fixture
+    path = settings.REGISTRY_KEY
     assert path.stat().st_mode & 0o777 == 0o600
     path.chmod(0o644)
     with pytest.raises(CommandError, match="chmod 600"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from rest_framework.test import APIClient
 
@@ -203,7 +205,7 @@ def test_a_closed_account_takes_nothing(alice: Person, bob: Person) -> None:
 def test_of_two_who_accept_at_once_one_does(alice: Person, bob: Person) -> None:
     model = builders.make_model(alice)
     row = transfers.offer(alice.user, model, to="bob")
-    act = lambda: transfers.accept(bob.user, row.pk)  # noqa: E731 (twice the same)
+    act = partial(transfers.accept, bob.user, row.pk)
     assert at_once(act, act) == ["ConflictError", "done"]
     assert AuditEvent.objects.filter(action="transfer.accept").count() == 1
 
