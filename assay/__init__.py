@@ -19,7 +19,8 @@ with the proof that the statement is in an append-only log. Nothing here touches
 
 It returns, or raises one of four families of `AssayError`: the question was wrong (`MisuseError`),
 the bytes are not the format (`FormatError`), the claim does not hold (`VerificationError`), or it
-could not be checked (`UnavailableError`). The same on the command line: `assay verify`.
+could not be checked (`UnavailableError`). The same on the command line: `assay verify`. What a
+program needs for more than that, policies and `replay` among it, is in `assay.api`.
 """
 
 from __future__ import annotations

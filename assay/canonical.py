@@ -7,7 +7,6 @@ double cannot hold, lone surrogates, deep nesting.
 
 from __future__ import annotations
 
-import base64
 import binascii
 import json
 import math
@@ -22,6 +21,7 @@ from assay.errors import FormatError
 from assay.limits import LIMITS
 
 MAX_SAFE_INTEGER = 2**53 - 1
+_EXPONENT_FROM = 1e21  # ECMAScript, and so RFC 8785, writes larger numbers with an exponent
 # Four times as fast as `rfc8785`, and the same bytes, for what `_is_plain` lets through.
 _PLAIN = json.JSONEncoder(
     sort_keys=True, separators=(",", ":"), ensure_ascii=False, check_circular=False
@@ -36,14 +36,33 @@ def canonical_json(value: Any) -> bytes:
     """Return `value` in the JSON Canonicalization Scheme (RFC 8785), UTF-8.
 
     Raises:
-        FormatError: a value that JSON cannot carry (NaN, an integer beyond 2^53, a lone surrogate).
+        FormatError: a value that JSON cannot carry (NaN, an integer beyond 2^53, a float that would
+            be written as such an integer, a lone surrogate).
     """
     try:
         if _is_plain(value):
             return _PLAIN.encode(value).encode("utf-8")
+        _check_floats(value)
         return rfc8785.dumps(value)
     except (rfc8785.CanonicalizationError, UnicodeEncodeError) as error:
         raise FormatError(f"no canonical JSON form: {error}") from error
+
+
+def _check_floats(value: Any) -> None:
+    """Refuse a float that RFC 8785 writes in digits which `parse_json` takes for an integer."""
+    left = [value]
+    while left:
+        item = left.pop()
+        if isinstance(item, dict):
+            left += item.values()
+        elif isinstance(item, list | tuple):
+            left += item
+        elif (
+            isinstance(item, float)
+            and item.is_integer()
+            and MAX_SAFE_INTEGER < abs(item) < _EXPONENT_FROM
+        ):
+            raise FormatError(f"no canonical JSON form: the number {item} is beyond 2^53")
 
 
 def _plain_keys(item: dict[Any, Any]) -> bool:
@@ -89,13 +108,7 @@ def parse_json(data: bytes, *, max_bytes: int = LIMITS.bundle, path: str = "") -
     _check_depth(data, path)
     try:
         text = data.decode("utf-8")
-        value = json.loads(
-            text,
-            object_pairs_hook=_unique,
-            parse_constant=_no_constant,
-            parse_int=_integer,
-            parse_float=_float,
-        )
+        value = _STRICT.decode(text)
         # A "\ud800" escape decodes to a lone surrogate, which no UTF-8 text can carry.
         if "\\u" in text:
             json.dumps(value, ensure_ascii=False).encode("utf-8")  # noqa: TID251 (only a check)
@@ -145,9 +158,17 @@ def _float(text: str) -> float:
     return value
 
 
+_STRICT = json.JSONDecoder(
+    object_pairs_hook=_unique,
+    parse_constant=_no_constant,
+    parse_int=_integer,
+    parse_float=_float,
+)
+
+
 def encode_base64(data: bytes) -> str:
     """Return standard base64 with padding (RFC 4648, section 4)."""
-    return base64.b64encode(data).decode("ascii")
+    return binascii.b2a_base64(data, newline=False).decode("ascii")
 
 
 def decode_base64(text: object, path: str = "") -> bytes:
@@ -159,10 +180,10 @@ def decode_base64(text: object, path: str = "") -> bytes:
     if not isinstance(text, str):
         raise FormatError("base64 text is a string", path)
     try:
-        data = base64.b64decode(text, validate=True)
+        data = binascii.a2b_base64(text, strict_mode=True)
     except (binascii.Error, ValueError) as error:
         raise FormatError(f"not base64: {error}", path) from error
-    if encode_base64(data) != text:
+    if binascii.b2a_base64(data, newline=False) != text.encode("ascii"):
         raise FormatError("not the canonical base64 spelling", path)
     return data
 
@@ -195,6 +216,8 @@ def as_object(
     for name in required:
         if name not in value:
             raise FormatError(f"the field {name!r} is missing", path)
+    if len(value) == len(required):
+        return value  # all of them and no other, as most objects are
     for name in value:
         if name not in required and name not in optional:
             raise FormatError(f"the field {name!r} is unknown", path)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from assay.canonical import decode_base64, encode_base64, parse_decimal
 from assay.digests import SHA256_BYTES
@@ -20,6 +21,7 @@ from assay.errors import FormatError, MisuseError
 from assay.limits import LIMITS
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_KEPT = 16  # receipts of one second share a checkpoint
 _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 
 
@@ -39,6 +41,7 @@ class Checkpoint:
         return "".join(f"{line}\n" for line in lines)
 
 
+@lru_cache(maxsize=_KEPT)
 def parse_checkpoint(text: str) -> Checkpoint:
     """Parse a checkpoint's text, strictly.
 

@@ -35,12 +35,17 @@ def is_sha256(value: str) -> bool:
     return _HEX.fullmatch(value) is not None
 
 
-def parse_hex(value: object, path: str = "") -> bytes:
-    """Return the 32 bytes that `value` spells.
+def check_hex(value: object, path: str = "") -> str:
+    """Return `value`, which spells a SHA-256.
 
     Raises:
         FormatError: not a string of exactly 64 lower-case hex digits.
     """
     if not isinstance(value, str) or not is_sha256(value):
         raise FormatError("a SHA-256 digest is 64 lower-case hex digits", path)
-    return bytes.fromhex(value)
+    return value
+
+
+def parse_hex(value: object, path: str = "") -> bytes:
+    """Return the 32 bytes that `value` spells; raises as `check_hex`."""
+    return bytes.fromhex(check_hex(value, path))

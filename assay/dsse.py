@@ -151,6 +151,7 @@ def load_public_key(data: bytes | str) -> PublicKey:
         raise MisuseError("this is a private key: give the public one, and keep that one away")
     try:
         if raw.lstrip().startswith(b"-----BEGIN PUBLIC KEY-----"):
+            raw.decode("ascii")  # else Unicode's spaces would count as spaces inside base64
             key = serialization.load_pem_public_key(raw)
         else:
             key = serialization.load_der_public_key(raw)

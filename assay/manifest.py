@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 from assay.canonical import as_list, as_object, as_text, canonical_json, parse_json
@@ -26,6 +27,7 @@ IGNORED = (".git", ".gitattributes", ".github", ".gitignore", SIGNATURE_FILE)
 _STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 _METHODS = ("files", "shards")
 _HASHES = ("sha256", "blake2b", "blake3")
+_KEPT_PATHS = 1_024  # receipts of one runtime name the same files again and again
 _GLOB = frozenset("*?[]")
 _UNPRINTABLE = re.compile(r"[\\\x00-\x1f\x7f-\x9f]")
 
@@ -160,6 +162,7 @@ def is_ignored(name: str) -> bool:
     return name.split("/", 1)[0] in IGNORED
 
 
+@lru_cache(maxsize=_KEPT_PATHS)
 def check_path(name: str, path: str = "") -> None:
     """Check that `name` is a relative path with one spelling on every system.
 

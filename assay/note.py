@@ -18,6 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -39,6 +40,11 @@ _DASH = "— "
 _CONTROL = re.compile(rb"[\x00-\x09\x0b-\x1f]")
 _NAME = re.compile(r"[^\s+\x00-\x1f\ud800-\udfff]+")  # \s: every Unicode space
 _HEX_ID = re.compile(r"[0-9a-f]{8}")
+# Receipts of one second share a checkpoint: what was parsed and verified is kept for the next one.
+# Only what held is kept, and of long messages nothing, so that strangers cannot fill the memory.
+_KEPT_NOTES = 16
+_KEPT_SIGNATURES = 256
+_KEPT_BYTES = 4_096
 
 
 def _is_name(name: str) -> bool:
@@ -132,6 +138,7 @@ class OpenedNote:
     times: Mapping[VKey, int]
 
 
+@lru_cache(maxsize=_KEPT_NOTES)
 def parse_note(data: bytes) -> Note:
     """Parse a signed note, syntax only.
 
@@ -202,7 +209,8 @@ def open_note(data: bytes, vkeys: Sequence[VKey]) -> OpenedNote:
     """
     known: dict[tuple[str, bytes], VKey] = {}
     for vkey in vkeys:
-        if known.setdefault((vkey.name, vkey.key_id), vkey) != vkey:
+        same = known.setdefault((vkey.name, vkey.key_id), vkey)
+        if same is not vkey and same != vkey:
             raise MisuseError(f"two keys are named {vkey.name} and have the same id")
     if not known:
         raise MisuseError("a note cannot be opened without keys")
@@ -232,11 +240,19 @@ def _verify_line(text: str, line: SignatureLine, vkey: VKey) -> int | None:
         if not 0 < time <= MAX_TIME:
             raise VerificationError(f"the cosignature of {vkey.name} has no possible time")
         message, signature = cosigned_message(text, time), signature[_TIME_BYTES:]
+    check = _check_kept if len(message) <= _KEPT_BYTES else _check_signature
     try:
-        Ed25519PublicKey.from_public_bytes(vkey.key).verify(signature, message)
+        check(vkey.key, signature, message)
     except InvalidSignature as error:
         raise VerificationError(f"the signature of {vkey.name} is wrong") from error
     return time
+
+
+def _check_signature(key: bytes, signature: bytes, message: bytes) -> None:
+    Ed25519PublicKey.from_public_bytes(key).verify(signature, message)
+
+
+_check_kept = lru_cache(maxsize=_KEPT_SIGNATURES)(_check_signature)
 
 
 def cosigned_message(text: str, time: int) -> bytes:

@@ -278,6 +278,11 @@ class TrustedRoot:
 
     logs: tuple[LogKey, ...]
 
+    @classmethod
+    def parse(cls, data: bytes) -> TrustedRoot:
+        """Read a trusted root, as `parse_trusted_root`."""
+        return parse_trusted_root(data)
+
     @property
     def origins(self) -> tuple[str, ...]:
         """The origins of the logs, in the order in which the logs stand."""

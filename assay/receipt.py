@@ -29,6 +29,11 @@ class Receipt:
     statement: Statement
     predicate: ExecutionPredicate
 
+    @classmethod
+    def parse(cls, data: bytes) -> Receipt:
+        """Read a receipt, as `parse_receipt`."""
+        return parse_receipt(data)
+
 
 def parse_receipt(data: bytes) -> Receipt:
     """Read a receipt; `assay.verify.verify_receipt` is what makes it evidence.

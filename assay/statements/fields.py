@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar, Self
 
 from assay.canonical import as_object, as_text
-from assay.digests import parse_hex
+from assay.digests import check_hex
 from assay.errors import FormatError, MisuseError
 
 Reader = Callable[[object, str], Any]
@@ -66,26 +66,30 @@ class Wire:
         prefix = f"{path}." if path else ""
         return cls(
             **{
-                item.name: item.metadata["reader"](fields[name], f"{prefix}{name}")
-                for name, item in names.items()
+                attribute: reader(fields[name], f"{prefix}{name}")
+                for name, (attribute, reader) in names.items()
             }
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object."""
         return {
-            name: _dump(getattr(self, item.name)) for name, item in _fields_of(type(self)).items()
+            name: _dump(getattr(self, attribute))
+            for name, (attribute, _) in _fields_of(type(self)).items()
         }
 
 
-_FIELDS: dict[type, dict[str, dataclasses.Field[Any]]] = {}
+_FIELDS: dict[type, dict[str, tuple[str, Reader]]] = {}
 
 
-def _fields_of(kind: type) -> dict[str, dataclasses.Field[Any]]:
-    """Return the fields of a value class by their JSON names, worked out once."""
+def _fields_of(kind: type) -> dict[str, tuple[str, Reader]]:
+    """Return attribute and reader of a value class's fields by JSON name, worked out once."""
     found = _FIELDS.get(kind)
     if found is None:
-        found = _FIELDS[kind] = {_json_name(item): item for item in dataclasses.fields(kind)}
+        found = _FIELDS[kind] = {
+            _json_name(item): (item.name, item.metadata["reader"])
+            for item in dataclasses.fields(kind)
+        }
     return found
 
 
@@ -108,7 +112,7 @@ def text(value: object, path: str) -> str:
 
 def digest(value: object, path: str) -> str:
     """Read 64 lower-case hex digits."""
-    return parse_hex(value, path).hex()
+    return check_hex(value, path)
 
 
 def size(value: object, path: str) -> int:

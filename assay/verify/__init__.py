@@ -13,9 +13,11 @@ The steps, in this order, each a function of `assay.verify.steps` or `assay.veri
 9. The tree and the one that the reader remembers are one history.
 10. The statement is strict, and of the type that was asked for.
 11. The subject is the reader's file, or the manifest is the reader's folder.
-12. The key had the role for it, and had not been revoked at that index.
+12. The key had the role for it, and had not been revoked at that index: as the key's own
+    registration entry says (`assay.verify.registration`), or else the reader's list.
 13. (receipts) The execution's predicate agrees with its entry and with the reader's input.
     (aliases) The move agrees with its entry, and is one of the key's owner's models.
+14. The proof is as fresh as the policy asks; how far revocations are known (`assay.verify.fresh`).
 
 Nothing here reads a file, the network or a clock. Not checked here: whether the statement is true.
 For an execution, `assay.replay` is the check of that.
@@ -24,12 +26,14 @@ For an execution, `assay.replay` is the check of that.
 from __future__ import annotations
 
 from assay.verify.claims import verify_alias, verify_bundle, verify_receipt, verify_tlog_proof
+from assay.verify.fresh import Policy
 from assay.verify.keys import KeyRing, TrustedKey, parse_keys
 from assay.verify.steps import ConsistencySource, Step, Verified
 
 __all__ = [
     "ConsistencySource",
     "KeyRing",
+    "Policy",
     "Step",
     "TrustedKey",
     "Verified",

@@ -1,4 +1,8 @@
-"""The whole question: a bundle against a file or a folder, a receipt, an alias, a bare proof."""
+"""The whole question: a bundle against a file or a folder, a receipt, an alias, a bare proof.
+
+A policy is a `Policy`, or a tlog-policy alone, or None where no witness is asked for. Without a key
+the one of the policy is taken that the bundle's hint names.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +28,9 @@ from assay.statements import (
 )
 from assay.tensors import commitment
 from assay.verify import steps
+from assay.verify.fresh import Policy, check_fresh, policy_of
 from assay.verify.keys import TrustedKey
+from assay.verify.registration import check_registration
 from assay.verify.steps import ConsistencySource, OnStep, Report, Verified
 
 
@@ -32,9 +38,10 @@ from assay.verify.steps import ConsistencySource, OnStep, Report, Verified
 class _Reader:
     """What the reader trusts and remembers."""
 
-    key: TrustedKey
+    key: TrustedKey | None
     trusted_root: TrustedRoot
-    policy: TlogPolicy | None
+    policy: Policy
+    registration: bytes | None
     remembered: VerifiedCheckpoint | None
     consistency: ConsistencySource | None
 
@@ -42,10 +49,11 @@ class _Reader:
 def verify_bundle(
     data: bytes,
     *,
-    key: PublicKey | TrustedKey,
+    key: PublicKey | TrustedKey | None = None,
     trusted_root: TrustedRoot,
     predicate_type: str,
-    policy: TlogPolicy | None,
+    policy: Policy | TlogPolicy | None,
+    registration: bytes | None = None,
     file_sha256: str | None = None,
     manifest: Manifest | None = None,
     without_file: bool = False,
@@ -58,30 +66,34 @@ def verify_bundle(
     `file_sha256` is the hex SHA-256 of the file that must be a subject; for model signing
     `manifest` is that of the reader's folder instead. `without_file` asks for the signature and the
     log only. The predicate is an opaque object here; `assay.statements.parse_predicate` reads it.
-    Without a `policy` no witness is asked for; say so to whoever reads the verdict.
+    Without a `policy` no witness is asked for; say so to whoever reads the verdict. `registration`
+    is the bundle of the key's own entry, which then says role and owner instead of the reader's
+    list; `assay.verify.registration` has the rules.
 
     Raises:
         MisuseError: a question that cannot be asked.
         FormatError: the bytes are not the format.
         VerificationError: the format is right, the claim is not.
-        SplitViewError: the log signed another tree of the remembered size.
-        UnavailableError: no consistency proof to the remembered checkpoint.
+        SplitViewError: the log signed two trees of one size.
+        UnavailableError: no consistency proof to the remembered checkpoint, or an age is asked for
+            and unknown.
     """
     report = Report(on_step=on_step)
-    reader = _reader(key, trusted_root, policy, remembered, consistency)
+    reader = _reader(key, trusted_root, policy, registration, remembered, consistency)
     _check_question(reader, predicate_type, report, file_sha256, manifest, without_file)
     verified = _verify_claim(data, reader, predicate_type, report)
     _check_subject(verified.statement, file_sha256, manifest, report)
-    steps.check_key(reader.key, predicate_type, verified, trusted_root, report)
-    return replace(verified, steps=tuple(report.steps))
+    verified = _check_signer(verified, reader, predicate_type, report)
+    return _concluded(verified, reader, report)
 
 
 def verify_receipt(
     data: bytes,
     *,
-    key: PublicKey | TrustedKey,
+    key: PublicKey | TrustedKey | None = None,
     trusted_root: TrustedRoot,
-    policy: TlogPolicy | None,
+    policy: Policy | TlogPolicy | None,
+    registration: bytes | None = None,
     output: bytes | None = None,
     output_salt: bytes | None = None,
     input: bytes | None = None,
@@ -101,27 +113,28 @@ def verify_receipt(
     if any(tensors is None and salt is not None for _, tensors, salt in sets):
         raise MisuseError("a salt without its tensors opens nothing")
     report = Report(on_step=on_step)
-    reader = _reader(key, trusted_root, policy, remembered, consistency)
+    reader = _reader(key, trusted_root, policy, registration, remembered, consistency)
     _check_question(reader, EXECUTION, report, without_file=True)
     verified = _verify_claim(data, reader, EXECUTION, report)
     predicate = execution_of(verified.statement)
     _check_output_subject(verified.statement, predicate)
     held = _check_tensors("output", predicate.output, output, output_salt)
     report.passed(11, "the subject is the output", held)
-    steps.check_key(reader.key, EXECUTION, verified, trusted_root, report)
+    verified = _check_signer(verified, reader, EXECUTION, report)
     _check_observed(verified, predicate)
     held = _check_tensors("input", predicate.input, input, input_salt)
     ran = f"{predicate.execution} of {predicate.model} at {predicate.revision}"
     report.passed(13, "the execution agrees with its entry", f"{ran}; {held}")
-    return replace(verified, steps=tuple(report.steps))
+    return _concluded(verified, reader, report)
 
 
 def verify_alias(
     data: bytes,
     *,
-    key: PublicKey | TrustedKey,
+    key: PublicKey | TrustedKey | None = None,
     trusted_root: TrustedRoot,
-    policy: TlogPolicy | None,
+    policy: Policy | TlogPolicy | None,
+    registration: bytes | None = None,
     manifest: Manifest | None = None,
     remembered: VerifiedCheckpoint | None = None,
     consistency: ConsistencySource | None = None,
@@ -135,19 +148,19 @@ def verify_alias(
     Raises: as `verify_bundle`.
     """
     report = Report(on_step=on_step)
-    reader = _reader(key, trusted_root, policy, remembered, consistency)
+    reader = _reader(key, trusted_root, policy, registration, remembered, consistency)
     _check_question(reader, ALIAS, report, without_file=True)
     verified = _verify_claim(data, reader, ALIAS, report)
     predicate = AliasPredicate.from_dict(verified.statement.predicate, "predicate")
     held = _check_manifest(verified.statement, manifest)
     report.passed(11, "the subject is the manifest", held)
-    steps.check_key(reader.key, ALIAS, verified, trusted_root, report)
-    _check_owner(reader.key, predicate.model)
+    verified = _check_signer(verified, reader, ALIAS, report)
+    _check_owner(verified.signer, predicate.model)
     _check_observed(verified, predicate)
     before = f"before at {predicate.previous}" if predicate.previous else "new"
     moved = f"{predicate.alias} of {predicate.model} to {predicate.revision}, {before}"
     report.passed(13, "the move agrees with its entry", moved)
-    return replace(verified, steps=tuple(report.steps))
+    return _concluded(verified, reader, report)
 
 
 def verify_tlog_proof(
@@ -167,16 +180,18 @@ def verify_tlog_proof(
 
 
 def _reader(
-    key: PublicKey | TrustedKey,
+    key: PublicKey | TrustedKey | None,
     trusted_root: TrustedRoot,
-    policy: TlogPolicy | None,
+    policy: Policy | TlogPolicy | None,
+    registration: bytes | None,
     remembered: VerifiedCheckpoint | None,
     consistency: ConsistencySource | None,
 ) -> _Reader:
     return _Reader(
-        key=key if isinstance(key, TrustedKey) else TrustedKey(key=key),
+        key=TrustedKey(key=key) if isinstance(key, PublicKey) else key,
         trusted_root=trusted_root,
-        policy=policy,
+        policy=policy_of(policy),
+        registration=registration,
         remembered=remembered,
         consistency=consistency,
     )
@@ -191,8 +206,11 @@ def _check_question(
     without_file: bool = False,
 ) -> None:
     """Step 1."""
+    reader.policy.check()
     if not reader.trusted_root.logs:
         raise MisuseError("the trusted root names no log")
+    if reader.key is None and not reader.policy.keys.keys:
+        raise MisuseError("no key is given, and the policy names none")
     if not predicate_type:
         raise MisuseError("no predicate type is asked for: any signed statement would do")
     if (file_sha256 is not None) + (manifest is not None) + without_file != 1:
@@ -210,24 +228,46 @@ def _check_question(
 
 def _verify_claim(data: bytes, reader: _Reader, predicate_type: str, report: Report) -> Verified:
     """Steps 2 to 10."""
-    key = reader.key.key
     bundle = steps.read_bundle(data, report)
-    steps.check_kind(bundle, key, report)
-    steps.check_signature(bundle, key, report)
-    leaf = steps.check_body(bundle, key, report)
-    checkpoint = steps.check_tree(bundle.entry, reader.trusted_root, reader.policy, report)
-    steps.check_copies(bundle.entry, checkpoint, report)
-    steps.check_leaf(bundle.entry, leaf, checkpoint, report)
+    trusted = reader.key or reader.policy.keys.find(bundle.hint)
+    checkpoint = steps.check_logged(
+        bundle, trusted.key, reader.trusted_root, reader.policy.witnesses, report
+    )
     steps.check_history(checkpoint, reader.remembered, reader.consistency, report)
     statement = steps.read_statement(bundle.envelope, predicate_type, report)
     return Verified(
         envelope=bundle.envelope,
         statement=statement,
-        key=key,
+        key=trusted.key,
         index=bundle.entry.index,
         checkpoint=checkpoint,
         steps=(),
+        signer=trusted,
+        listed=trusted.role != "",
     )
+
+
+def _check_signer(
+    verified: Verified, reader: _Reader, predicate_type: str, report: Report
+) -> Verified:
+    """Step 12; return the claim with what is known of its signer."""
+    if reader.registration is not None:
+        signer = check_registration(
+            reader.registration,
+            verified.signer,
+            verified,
+            reader.trusted_root,
+            reader.policy.witnesses,
+        )
+        verified = replace(verified, signer=signer, registered=True)
+    steps.check_key(verified.signer, predicate_type, verified, reader.trusted_root, report)
+    return verified
+
+
+def _concluded(verified: Verified, reader: _Reader, report: Report) -> Verified:
+    """Step 14, and the steps that were taken."""
+    check_fresh(verified, reader.policy, reader.trusted_root, report)
+    return replace(verified, steps=tuple(report.steps))
 
 
 def _check_subject(

@@ -80,8 +80,12 @@ class TrustedKey:
                 f"the key may not sign {predicate_type}", expected=needed, found=self.role
             )
 
-    def check_index(self, index: int, log: str = "", order: Sequence[str] = ()) -> None:
+    def check_index(
+        self, index: int, log: str = "", order: Sequence[str] = (), *, revoking: bool = False
+    ) -> None:
         """Check that the key counted at `index` of the log `log`, one of the origins in `order`.
+
+        `revoking`: the entry may be the revocation itself, which the key still signs.
 
         Raises:
             VerificationError: the entry stands before the key's registration, or not before its
@@ -98,7 +102,8 @@ class TrustedKey:
                 )
         if self.revoked is not None:
             revoked = _Place(self.revoked_log or self.log, self.revoked)
-            if not entry.is_before(revoked, order):
+            last = revoking and entry.is_at(revoked)
+            if not last and not entry.is_before(revoked, order):
                 raise VerificationError(
                     "the key was revoked",
                     expected=f"an index below {revoked.beside(entry)}",
@@ -123,6 +128,9 @@ class _Place:
                 )
         return order.index(self.log) < order.index(other.log)
 
+    def is_at(self, other: _Place) -> bool:
+        return not self._is_apart(other) and self.index == other.index
+
     def beside(self, other: _Place) -> str:
         """Return the index in words, with its log where `other` is of another one."""
         return f"{self.index} of {self.log}" if self._is_apart(other) else str(self.index)
@@ -137,6 +145,11 @@ class KeyRing:
 
     keys: tuple[TrustedKey, ...]
 
+    @classmethod
+    def parse(cls, data: bytes) -> KeyRing:
+        """Read a document of keys, as `parse_keys`."""
+        return parse_keys(data)
+
     def find(self, hint: str) -> TrustedKey:
         """Return the key that a bundle's `hint` names, in cosign's form or model_signing's.
 
@@ -149,6 +162,23 @@ class KeyRing:
             if hint in (hint_for(trusted.key.spki), oms_hint_for(trusted.key.spki)):
                 return trusted
         raise VerificationError("signed by a key that is not trusted here", found=hint or "no hint")
+
+
+def spelled_key(pem: str, path: str) -> PublicKey:
+    """Return the key that `pem` spells in a document or a statement, which has one spelling.
+
+    `load_public_key` is for the reader's own file, and takes whatever PEM and DER allow.
+
+    Raises:
+        FormatError: no P-256 public key, or one in another spelling than `PublicKey.pem`.
+    """
+    try:
+        key = load_public_key(pem)
+    except MisuseError as error:
+        raise FormatError(str(error), path) from error
+    if key.pem != pem:
+        raise FormatError("is not the one spelling of the key in PEM", path)
+    return key
 
 
 def parse_keys(data: bytes) -> KeyRing:
@@ -169,10 +199,7 @@ def parse_keys(data: bytes) -> KeyRing:
 
 def _parse_key(value: object, path: str) -> TrustedKey:
     fields = as_object(value, path, required=_FIELDS, optional=_OPTIONAL)
-    try:
-        key = load_public_key(as_text(fields["publicKey"], f"{path}.publicKey"))
-    except MisuseError as error:
-        raise FormatError(str(error), f"{path}.publicKey") from error
+    key = spelled_key(as_text(fields["publicKey"], f"{path}.publicKey"), f"{path}.publicKey")
     if fields["fingerprint"] != key.fingerprint:
         raise FormatError("is another key's fingerprint", f"{path}.fingerprint")
     return TrustedKey(

@@ -12,7 +12,7 @@ from assay.dsse import Envelope, PublicKey, check_headers, rekor_body, verify_en
 from assay.errors import SplitViewError, UnavailableError, VerificationError
 from assay.merkle import check_consistency, check_inclusion, leaf_hash
 from assay.policy import TlogPolicy, TrustedRoot, verify_checkpoint
-from assay.statements import Statement, parse_statement
+from assay.statements import KEY, Statement, parse_statement
 from assay.verify.keys import TrustedKey
 
 
@@ -40,7 +40,12 @@ class ConsistencySource(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verified:
-    """A claim that held: who signed what, at which index of which tree, and the steps taken."""
+    """A claim that held: who signed what, at which index of which tree, and the steps taken.
+
+    `signer` is the key with the role and owner that counted: from the key's own entry in the log
+    (`registered`), or else from the reader's list. `listed` is False for a key that the caller
+    vouches for, of which no list tells revocations.
+    """
 
     envelope: Envelope
     statement: Statement
@@ -48,6 +53,9 @@ class Verified:
     index: int
     checkpoint: VerifiedCheckpoint
     steps: tuple[Step, ...]
+    signer: TrustedKey
+    listed: bool
+    registered: bool = False
 
 
 @dataclass(slots=True)
@@ -70,6 +78,23 @@ def read_bundle(data: bytes, report: Report) -> Bundle:
     bundle = parse_bundle(data)
     report.passed(2, "the file is a Sigstore bundle v0.3", f"{len(data)} bytes, one log entry")
     return bundle
+
+
+def check_logged(
+    bundle: Bundle,
+    key: PublicKey,
+    trusted_root: TrustedRoot,
+    policy: TlogPolicy | None,
+    report: Report,
+) -> VerifiedCheckpoint:
+    """Steps 3 to 8: the key signed the claim, and a tree that is signed as asked holds it."""
+    check_kind(bundle, key, report)
+    check_signature(bundle, key, report)
+    leaf = check_body(bundle, key, report)
+    checkpoint = check_tree(bundle.entry, trusted_root, policy, report)
+    check_copies(bundle.entry, checkpoint, report)
+    check_leaf(bundle.entry, leaf, checkpoint, report)
+    return checkpoint
 
 
 def check_kind(bundle: Bundle, key: PublicKey, report: Report) -> None:
@@ -209,11 +234,19 @@ def check_key(
     trusted_root: TrustedRoot,
     report: Report,
 ) -> None:
-    """Step 12: the key's role, and the places in the logs between which it counts."""
+    """Step 12: the key's role, and the places in the logs between which it counts.
+
+    Where `verified.registered` is set, role, owner and place are those of the key's own entry.
+    """
     trusted.check_role(predicate_type)
     origin = verified.checkpoint.checkpoint.origin
-    trusted.check_index(verified.index, origin, trusted_root.origins)
+    revoking = predicate_type == KEY and verified.statement.predicate.get("action") == "revoke"
+    trusted.check_index(verified.index, origin, trusted_root.origins, revoking=revoking)
     role = f"{trusted.role} {trusted.owner}".strip() or "a key given by the caller"
     since = "" if trusted.index is None else f", registered at index {trusted.index}"
     elsewhere = f" of {trusted.log}" if since and trusted.log not in ("", origin) else ""
-    report.passed(12, "the key may sign this", f"{role}{since}{elsewhere}")
+    if verified.registered:
+        source = ", as its own entry in the log says"
+    else:
+        source = ", as the reader's own list says" if trusted.role else ""
+    report.passed(12, "the key may sign this", f"{role}{since}{elsewhere}{source}")

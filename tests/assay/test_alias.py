@@ -45,7 +45,7 @@ def ask(policy: TlogPolicy, data: bytes = b"", **options: Any) -> Verified:
 
 def test_alice_verifies_a_move_of_an_alias(policy: TlogPolicy) -> None:
     verified = ask(policy)
-    assert [step.number for step in verified.steps] == list(range(1, 14))
+    assert [step.number for step in verified.steps] == list(range(1, 15))
     assert "not compared" in verified.steps[10].detail
     said = verified.steps[12].detail
     assert said == f"production of alice/add to {MOVE.revision}, new"

@@ -81,7 +81,15 @@ def test_a_compressed_point_is_the_same_key() -> None:
 
 
 def test_other_keys_are_misuse() -> None:
-    for data in (vector("signer.test-only.pem"), vector("log.pub"), b"", b"hello", "\ud800"):
+    spaced = claims.public_key().pem.replace("MFkw", "MF\u0085kw")
+    for data in (
+        vector("signer.test-only.pem"),
+        vector("log.pub"),
+        b"",
+        b"hello",
+        "\ud800",
+        spaced,
+    ):
         with pytest.raises(MisuseError):
             dsse.load_public_key(data)
     with pytest.raises(MisuseError):

@@ -54,7 +54,7 @@ def test_alice_verifies_her_receipt_step_by_step(policy: TlogPolicy) -> None:
         on_step=seen.append,
     )
     assert verified.steps == tuple(seen)
-    assert [step.number for step in seen] == list(range(1, 14))
+    assert [step.number for step in seen] == list(range(1, 15))
     assert all(step.name and step.detail for step in seen)
     assert verified.index == 1
     assert verified.checkpoint.witnessed_at == claims.TIME + 1

@@ -33,7 +33,7 @@ def ask(policy: TlogPolicy, data: bytes = b"", **options: Any) -> Verified:
 
 def test_alice_verifies_a_release_against_a_file(policy: TlogPolicy) -> None:
     verified = ask(policy, file_sha256=MODEL_SHA256)
-    assert [step.number for step in verified.steps] == list(range(1, 13))
+    assert [step.number for step in verified.steps] == [*range(1, 13), 14]
     assert verified.index == 256
     assert verified.key == claims.public_key()
     assert len(verified.statement.subjects) == 5
@@ -103,6 +103,7 @@ def test_an_unlogged_key_has_no_index() -> None:
         {"fingerprint": "0" * 64},
         {"role": "admin"},
         {"publicKey": vector("log.pub").decode()},
+        {"publicKey": claims.public_key().pem.replace("\n", "\r\n")},
         {"index": "7"},
         {"note": 1},
     ],
@@ -182,9 +183,10 @@ def test_the_verdict_names_the_log_of_a_key_that_came_from_another(policy: TlogP
     step = ask(
         policy, key=registered(index=999, log=OLD), trusted_root=root, without_file=True
     ).steps[11]
-    assert step.detail == f"publisher alice, registered at index 999 of {OLD}"
+    listed = ", as the reader's own list says"
+    assert step.detail == f"publisher alice, registered at index 999 of {OLD}{listed}"
     here = registered(index=7, log=claims.ORIGIN)
-    assert ask(policy, key=here, without_file=True).steps[11].detail.endswith("at index 7")
+    assert ask(policy, key=here, without_file=True).steps[11].detail.endswith(f"at index 7{listed}")
     with pytest.raises(VerificationError, match="which log came first"):
         ask(policy, key=registered(index=999, log=OLD), without_file=True)
 

@@ -3,12 +3,16 @@ import { createHash } from "node:crypto";
 import { test } from "node:test";
 
 import { decodeBase64 } from "../../static/js/assay/base64.js";
-import { FormatError } from "../../static/js/assay/errors.js";
+import { canonicalJson } from "../../static/js/assay/canonical.js";
+import { FormatError, VerificationError } from "../../static/js/assay/errors.js";
 import {
+  checkFolder,
   checkPath,
   compareCodePoints,
   manifestDigest,
   omsStatement,
+  parseManifest,
+  parseOms,
   resourcesFrom,
   subjectDigest,
 } from "../../static/js/assay/manifest.js";
@@ -89,4 +93,92 @@ test("a manifest that means two things is refused", () => {
 test("a list that the server sent in another order is not signed", async () => {
   const [first, second] = made.resources;
   await assert.rejects(omsStatement([second, first], "m"), FormatError);
+});
+
+test("a manifest is read back from the bytes that its digest names", async () => {
+  const data = canonicalJson(made.resources);
+  const resources = parseManifest(data);
+  assert.deepEqual(resources, made.resources);
+  assert.equal(await manifestDigest(resources), made.manifest);
+});
+
+const [first, ...others] = made.resources;
+for (const [what, value] of [
+  ["no file", []],
+  ["an object", { resources: made.resources }],
+  ["another order", [...others, first]],
+  ["a file twice", [first, first]],
+  ["another algorithm", [{ ...first, algorithm: "sha512" }]],
+  ["a field too many", [{ ...first, size: 1 }]],
+  ["a field too few", [{ name: "a", algorithm: "sha256" }]],
+  ["a digest in capitals", [{ ...first, digest: DIGEST.toUpperCase() }]],
+  ["a name that is a number", [{ ...first, name: 1 }]],
+  ["a path upwards", [{ ...first, name: "../a" }]],
+  ["a file that is null", [null]],
+]) {
+  test(`mallory's manifest with ${what} is refused`, () => {
+    assert.throws(() => parseManifest(canonicalJson(value)), FormatError);
+  });
+}
+
+test("a manifest has one spelling", () => {
+  const text = JSON.stringify(made.resources, null, 1);
+  assert.throws(() => parseManifest(new TextEncoder().encode(text)), FormatError);
+  const many = Array.from({ length: 10_001 }, (_, n) => `f${String(n).padStart(5, "0")}`);
+  const resources = many.map((name) => ({ algorithm: "sha256", digest: DIGEST, name }));
+  assert.throws(() => parseManifest(canonicalJson(resources)), FormatError);
+  assert.equal(parseManifest(canonicalJson(resources.slice(1))).length, 10_000);
+});
+
+const oms = JSON.parse(text(json("log/oms.bundle.json").dsseEnvelope.payload));
+const digests = oms.subject.map(({ digest }) => digest.sha256);
+const signed = (change) => ({ predicate: { ...oms.predicate, ...change }, digests });
+const serialized = (change) =>
+  signed({ serialization: { ...oms.predicate.serialization, ...change } });
+
+test("the manifest that stock tools signed is read", async () => {
+  const resources = await parseOms(signed());
+  assert.deepEqual(resources, resourcesFrom(Object.entries(log.oms.files)));
+  const more = { ...oms.predicate.resources[0], size: 5 };
+  const rest = oms.predicate.resources.slice(1);
+  assert.deepEqual(await parseOms(signed({ resources: [more, ...rest] })), resources);
+  assert.deepEqual(await parseOms(serialized({ ignore_paths: ["a/b"] })), resources);
+});
+
+for (const [what, statement, family] of [
+  ["no serialization", { predicate: { resources: [] }, digests }, FormatError],
+  ["a field too many", signed({ more: 1 }), FormatError],
+  ["an unknown method", serialized({ method: "rows" }), FormatError],
+  ["an unknown hash", serialized({ hash_type: "md5" }), FormatError],
+  ["links that are maybe allowed", serialized({ allow_symlinks: null }), FormatError],
+  ["files in shards of a size", serialized({ shard_size: 5 }), FormatError],
+  ["a pattern to ignore", serialized({ ignore_paths: ["*.bin"] }), FormatError],
+  ["a path upwards to ignore", serialized({ ignore_paths: ["../a"] }), FormatError],
+  ["ignored paths that are no list", serialized({ ignore_paths: null }), FormatError],
+  ["no subject", { ...signed(), digests: [] }, FormatError],
+  ["two subjects", { ...signed(), digests: [...digests, ...digests] }, FormatError],
+  ["no file", signed({ resources: [] }), FormatError],
+  ["shards", serialized({ method: "shards", shard_size: 5 }), VerificationError],
+  ["another hash", serialized({ hash_type: "blake3" }), VerificationError],
+  ["symbolic links", serialized({ allow_symlinks: true }), VerificationError],
+  ["a single file", signed({ resources: [{ ...first, name: "." }] }), VerificationError],
+  ["a file left out", signed({ resources: oms.predicate.resources.slice(1) }), VerificationError],
+  ["a subject without digest", { ...signed(), digests: [""] }, VerificationError],
+]) {
+  test(`mallory's model signature with ${what} is refused`, async () => {
+    await assert.rejects(parseOms(statement), family);
+  });
+}
+
+test("a folder holds the signed files and no other", () => {
+  const [one, two, three] = made.resources;
+  checkFolder([one, two], [one, two]);
+  for (const [found, words] of [
+    [[one], /is missing/],
+    [[one, { ...two, digest: DIGEST }], /not the signed one \(expected [0-9a-f]{64}, found abab/],
+    [[one, two, three], /is not listed/],
+  ]) {
+    const lie = { name: "VerificationError", message: words };
+    assert.throws(() => checkFolder([one, two], found), lie);
+  }
 });

@@ -91,3 +91,12 @@ export function concat(parts) {
   }
   return joined;
 }
+
+/**
+ * @param {Uint8Array} left
+ * @param {Uint8Array} right
+ * @returns {boolean}
+ */
+export function equalBytes(left, right) {
+  return left.length === right.length && left.every((byte, index) => byte === right[index]);
+}

@@ -1,20 +1,50 @@
-// DSSE envelopes with one ECDSA P-256 signature: what is signed is the PAE, the signature is strict
-// DER, there is no key id. WebCrypto speaks r || s, so both ways of the conversion are here.
+// DSSE envelopes with one ECDSA P-256 signature, and the Rekor entry that logs one.
+//
+// The rules, each of which is a check below:
+//
+// 1. What is signed is the pre-authentication encoding (PAE) of type and payload, never the
+//    payload.
+// 2. One signature, P-256 with SHA-256, in strict DER.
+// 3. No key id: who signed is found by the key, not by what the sender calls it.
+// 4. The logged body is a template; nobody parses one loosely. A body is the template or is
+//    foreign.
 
-import { decodeBase64, encodeBase64 } from "./base64.js";
-import { concat, sha256Hex, toHex, webCrypto } from "./digests.js";
+import { decodeBase64, decodeBase64Url, encodeBase64 } from "./base64.js";
+import { asList, asObject, asText, parseJson } from "./canonical.js";
+import { concat, sha256, sha256Hex, webCrypto } from "./digests.js";
+import { ECDSA, checkDer, rawToDer } from "./ecdsa.js";
 import { FormatError, VerificationError } from "./errors.js";
+import { LIMITS } from "./limits.js";
+import { loadPublicKey } from "./public-key.js";
+
+export { equalBytes } from "./digests.js";
+export { ECDSA, P256, checkDer, derToRaw, rawToDer } from "./ecdsa.js";
+export * from "./public-key.js";
 
 export const PAYLOAD_TYPE = "application/vnd.in-toto+json";
-export const P256 = Object.freeze({ name: "ECDSA", namedCurve: "P-256" });
-export const ECDSA = Object.freeze({ name: "ECDSA", hash: "SHA-256" });
 
-const ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
-const HALF = 32; // bytes of r, and of s
+const ENVELOPE = ["payload", "payloadType", "signatures"];
+const HASH_BYTES = 32;
+const BODY = [
+  '{"apiVersion":"0.0.2","kind":"hashedrekord","spec":{"hashedRekordV002":{"data":' +
+    '{"algorithm":"SHA2_256","digest":"',
+  '"},"signature":{"content":"',
+  '","verifier":{"keyDetails":"PKIX_ECDSA_P256_SHA_256","publicKey":{"rawBytes":"',
+  '"}}}}}}',
+];
+const BODY_PATTERN = new RegExp(
+  `^${BODY.map((part) => part.replace(/[.{}]/g, "\\$&")).join("([A-Za-z0-9+/=]{1,200})")}$`,
+);
 const encoder = new TextEncoder();
 
 /**
  * @typedef {{payload: string, payloadType: string, signatures: {sig: string}[]}} EnvelopeJson
+ */
+/**
+ * One payload and its one signature (strict DER); `keyid` is what the sender wrote there.
+ *
+ * @typedef {{payload: Uint8Array, payloadType: string, signature: Uint8Array, keyid: string}}
+ *   Envelope
  */
 
 /**
@@ -38,49 +68,11 @@ export function pae(payload, payloadType = PAYLOAD_TYPE) {
  * Return the hex SHA-256 of the PAE: the name of a claim's payload in the log.
  *
  * @param {Uint8Array} payload
+ * @param {string} [payloadType]
  * @returns {Promise<string>}
  */
-export function paeSha256(payload) {
-  return sha256Hex(pae(payload));
-}
-
-/**
- * Return the DER form of WebCrypto's signature (r and s, 32 big-endian bytes each).
- *
- * @param {Uint8Array} raw 64 bytes
- * @returns {Uint8Array<ArrayBuffer>} 8 to 72 bytes
- * @throws {FormatError} not 64 bytes, or a number that P-256 does not have
- */
-export function rawToDer(raw) {
-  if (raw.length !== 2 * HALF) {
-    throw new FormatError(`a raw P-256 signature is 64 bytes, not ${raw.length}`);
-  }
-  const body = concat([derInteger(raw.subarray(0, HALF)), derInteger(raw.subarray(HALF))]);
-  return concat([Uint8Array.of(0x30, body.length), body]);
-}
-
-/**
- * Return r || s, as WebCrypto wants it, of a strict DER signature.
- *
- * @param {Uint8Array} der
- * @returns {Uint8Array<ArrayBuffer>} 64 bytes
- * @throws {FormatError} BER, bytes after the end, or a number out of range
- */
-export function derToRaw(der) {
-  const raw = new Uint8Array(2 * HALF);
-  let offset = 2;
-  for (const end of [HALF, 2 * HALF]) {
-    const length = der[offset + 1] ?? 0;
-    const number = stripZeros(der.subarray(offset + 2, offset + 2 + length));
-    if (der[offset] !== 0x02 || number.length > HALF) {
-      throw new FormatError("the signature is not DER");
-    }
-    raw.set(number, end - number.length);
-    offset += 2 + length;
-  }
-  // Printing again and comparing refuses every other spelling, and every byte too many.
-  if (!equalBytes(rawToDer(raw), der)) throw new FormatError("the signature is not strict DER");
-  return raw;
+export function paeSha256(payload, payloadType = PAYLOAD_TYPE) {
+  return sha256Hex(pae(payload, payloadType));
 }
 
 /**
@@ -111,84 +103,128 @@ export async function signEnvelope(payload, privateKey) {
 }
 
 /**
- * Check an envelope against a public key and return its payload. The payload is not read.
+ * Check the JSON form of an envelope against a public key and return its payload, which is not
+ * read.
  *
- * @param {EnvelopeJson} envelope
+ * @param {unknown} value
  * @param {Uint8Array} spki the key, SubjectPublicKeyInfo in DER
- * @returns {Promise<Uint8Array<ArrayBuffer>>}
- * @throws {FormatError} base64 or DER in another spelling, not exactly one signature
- * @throws {VerificationError} another payload type, a key id, or not this key's signature
+ * @returns {Promise<Uint8Array>}
+ * @throws {FormatError} as `parseEnvelope`
+ * @throws {VerificationError} as `checkEnvelope`
  */
-export async function verifyEnvelope(envelope, spki) {
-  if (!Array.isArray(envelope?.signatures) || envelope.signatures.length !== 1) {
-    throw new FormatError("an envelope holds exactly one signature", "signatures");
-  }
-  const [{ sig, keyid }] = envelope.signatures;
-  if (envelope.payloadType !== PAYLOAD_TYPE) {
+export async function verifyEnvelope(value, spki) {
+  const envelope = parseEnvelope(value);
+  await checkEnvelope(envelope, await loadPublicKey(spki));
+  return envelope.payload;
+}
+
+/**
+ * Check payload type, key id and signature of `envelope` (`assay.dsse.verify_envelope`).
+ *
+ * @param {Envelope} envelope
+ * @param {import("./public-key.js").PublicKey} key
+ * @returns {Promise<void>}
+ * @throws {FormatError} the signature is not strict DER
+ * @throws {VerificationError} another payload type, a key id, or a signature that is not `key`'s
+ */
+export async function checkEnvelope(envelope, key) {
+  checkHeaders(envelope);
+  await key.verify(pae(envelope.payload, envelope.payloadType), envelope.signature);
+}
+
+/**
+ * Check what the envelope says beside payload and signature.
+ *
+ * @param {Envelope} envelope
+ * @throws {VerificationError} another payload type, or a key id
+ */
+export function checkHeaders({ payloadType, keyid }) {
+  if (payloadType !== PAYLOAD_TYPE) {
     throw new VerificationError("another payload type", {
       expected: PAYLOAD_TYPE,
-      found: String(envelope.payloadType),
+      found: payloadType,
     });
   }
-  if (keyid) throw new VerificationError("the signature names a key id");
-  const payload = decodeBase64(envelope.payload, "payload");
-  const raw = derToRaw(decodeBase64(sig, "signatures[0].sig"));
-  const key = await importPublicKey(spki);
-  if (!(await webCrypto().verify(ECDSA, key, raw, pae(payload)))) {
-    throw new VerificationError(`the signature is not one of key ${await fingerprint(spki)}`);
+  if (keyid) {
+    throw new VerificationError("the signature names a key id", { expected: "none", found: "one" });
   }
-  return payload;
 }
 
 /**
- * @param {Uint8Array} spki P-256 SubjectPublicKeyInfo in DER, 91 bytes
- * @returns {Promise<CryptoKey>}
- */
-export function importPublicKey(spki) {
-  return webCrypto().importKey("spki", spki, P256, true, ["verify"]);
-}
-
-/**
- * Return the fingerprint of a key: hex SHA-256 of its SPKI DER.
+ * Read an envelope, syntax only: `checkHeaders` and `checkEnvelope` do the rest.
  *
- * @param {Uint8Array} spki
- * @returns {Promise<string>}
+ * @param {unknown} data its bytes, or the JSON value of it
+ * @param {string} [path]
+ * @returns {Envelope}
+ * @throws {FormatError} not JSON, an unknown field, base64 in another spelling, not exactly one
+ *   signature, a signature that is not strict DER
  */
-export function fingerprint(spki) {
-  return sha256Hex(spki);
-}
-
-/**
- * Return the key in PEM, with its final newline.
- *
- * @param {Uint8Array} spki
- * @returns {string}
- */
-export function publicKeyPem(spki) {
-  const lines = encodeBase64(spki).match(/.{1,64}/g) ?? [];
-  return `-----BEGIN PUBLIC KEY-----\n${lines.join("\n")}\n-----END PUBLIC KEY-----\n`;
-}
-
-/**
- * @param {Uint8Array} left
- * @param {Uint8Array} right
- * @returns {boolean}
- */
-export function equalBytes(left, right) {
-  return left.length === right.length && left.every((byte, index) => byte === right[index]);
-}
-
-function derInteger(bytes) {
-  const number = stripZeros(bytes);
-  const value = BigInt(`0x${toHex(bytes)}`);
-  if (value === 0n || value >= ORDER) {
-    throw new FormatError("the signature holds a number that P-256 does not have");
+export function parseEnvelope(data, path = "") {
+  const value = data instanceof Uint8Array ? parseJson(data, { path }) : data;
+  const fields = asObject(value, path, { required: ENVELOPE });
+  const prefix = path && `${path}.`;
+  const where = `${prefix}signatures`;
+  const signatures = asList(fields.signatures, where);
+  if (signatures.length !== 1) {
+    throw new FormatError(`holds ${signatures.length} signatures, not one`, where);
   }
-  const positive = number[0] & 0x80 ? concat([Uint8Array.of(0), number]) : number;
-  return concat([Uint8Array.of(0x02, positive.length), positive]);
+  const item = asObject(signatures[0], `${where}[0]`, { required: ["sig"], optional: ["keyid"] });
+  const signature = decodeBase64(item.sig, `${where}[0].sig`);
+  checkDer(signature, `${where}[0].sig`);
+  return Object.freeze({
+    payload: decodeBase64(fields.payload, `${prefix}payload`),
+    payloadType: asText(fields.payloadType, `${prefix}payloadType`),
+    signature,
+    keyid: asText(item.keyid ?? "", `${where}[0].keyid`),
+  });
 }
 
-function stripZeros(bytes) {
-  const first = bytes.findIndex((byte) => byte !== 0);
-  return first < 0 ? bytes.subarray(bytes.length) : bytes.subarray(first);
+/**
+ * Return the `hashedrekord` 0.0.2 body of an envelope under a key: the entry of the log, RFC 8785.
+ *
+ * @param {Envelope} envelope
+ * @param {Uint8Array} spki
+ * @returns {Promise<Uint8Array<ArrayBuffer>>}
+ */
+export async function rekorBody(envelope, spki) {
+  const digest = await sha256(pae(envelope.payload, envelope.payloadType));
+  const [first, second, third, last] = BODY;
+  const values = [digest, envelope.signature, spki].map(encodeBase64);
+  return encoder.encode(first + values[0] + second + values[1] + third + values[2] + last);
+}
+
+/**
+ * Return what a body that `rekorBody` could have made is about.
+ *
+ * @param {Uint8Array} body
+ * @returns {{paeSha256: Uint8Array, signature: Uint8Array, spki: Uint8Array}}
+ * @throws {FormatError} any other entry; such a leaf is foreign: this log should not hold it
+ */
+export function parseRekorBody(body) {
+  const match = BODY_PATTERN.exec(Array.from(body, (byte) => String.fromCharCode(byte)).join(""));
+  if (!match) {
+    throw new FormatError("the entry is not a hashedrekord 0.0.2 body in canonical form");
+  }
+  const [digest, signature, spki] = match.slice(1).map((text) => decodeBase64(text));
+  if (digest.length !== HASH_BYTES) throw new FormatError("the entry's digest is not 32 bytes");
+  checkDer(signature);
+  return { paeSha256: digest, signature, spki };
+}
+
+/**
+ * Return the envelope that `text`, a compact receipt, spells: unpadded base64url of the payload, a
+ * full stop, that of the signature.
+ *
+ * @param {string} text
+ * @returns {Envelope}
+ * @throws {FormatError} not two parts of canonical base64url, or not a DER signature
+ */
+export function parseCompact(text) {
+  const parts = text.split(".");
+  if (parts.length !== 2 || text.length > 2 * LIMITS.statement) {
+    throw new FormatError("a compact receipt is two parts with a full stop between them");
+  }
+  const [payload, signature] = parts.map((part) => decodeBase64Url(part));
+  checkDer(signature);
+  return Object.freeze({ payload, payloadType: PAYLOAD_TYPE, signature, keyid: "" });
 }

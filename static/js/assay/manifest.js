@@ -1,11 +1,14 @@
 // A model folder as a list of names and digests, and its OpenSSF Model Signing statement.
 //
 // The name of a model's content is `manifestDigest`, which covers names and digests. OMS's own
-// subject digest leaves the names out; it is written because the standard asks for it.
+// subject digest leaves the names out; it is written because the standard asks for it, and never
+// used to compare. What a signer chose to ignore is never believed: five names at top level are
+// excused, and nothing else is.
 
-import { canonicalJson } from "./canonical.js";
-import { concat, parseHex, sha256Hex } from "./digests.js";
-import { FormatError } from "./errors.js";
+import { asList, asObject, asText, canonicalJson, parseJson } from "./canonical.js";
+import { concat, equalBytes, parseHex, sha256Hex } from "./digests.js";
+import { FormatError, VerificationError } from "./errors.js";
+import { LIMITS } from "./limits.js";
 
 export const OMS = "https://model_signing/signature/v1.0";
 export const STATEMENT_TYPE = "https://in-toto.io/Statement/v1";
@@ -17,7 +20,8 @@ export const IGNORED = Object.freeze([
   "model.sig",
 ]);
 
-const LIMITS = Object.freeze({ files: 10_000, path: 1_024, segment: 255, depth: 32 });
+const METHODS = ["files", "shards"];
+const HASHES = ["sha256", "blake2b", "blake3"];
 const encoder = new TextEncoder();
 
 /** @typedef {{algorithm: "sha256", digest: string, name: string}} Resource */
@@ -66,15 +70,15 @@ export function checkPath(name, path = "") {
     throw new FormatError("the path holds a backslash or a control character", path);
   }
   const segments = name.split("/");
-  if (segments.length > LIMITS.depth) {
-    throw new FormatError(`the path is deeper than ${LIMITS.depth}`, path);
+  if (segments.length > LIMITS.pathDepth) {
+    throw new FormatError(`the path is deeper than ${LIMITS.pathDepth}`, path);
   }
   for (const segment of segments) {
     if (segment === "" || segment === "." || segment === "..") {
       throw new FormatError(`the path "${name}" holds the segment "${segment}"`, path);
     }
-    if (encoder.encode(segment).length > LIMITS.segment) {
-      throw new FormatError(`a segment is longer than ${LIMITS.segment} bytes`, path);
+    if (encoder.encode(segment).length > LIMITS.pathSegment) {
+      throw new FormatError(`a segment is longer than ${LIMITS.pathSegment} bytes`, path);
     }
   }
 }
@@ -140,9 +144,135 @@ export async function omsStatement(resources, folderName) {
   });
 }
 
+/**
+ * Return the manifest whose digest is the SHA-256 of `data`: its RFC 8785 form.
+ *
+ * @param {Uint8Array} data
+ * @returns {Resource[]} sorted
+ * @throws {FormatError} not an array of resources, or another spelling of one
+ */
+export function parseManifest(data) {
+  const items = asList(parseJson(data, { path: "manifest" }), "manifest");
+  const resources = items.map((item, index) => parseResource(item, `[${index}]`));
+  checkResources(resources);
+  if (!equalBytes(canonicalJson(resources), data)) {
+    throw new FormatError("is not in RFC 8785 form", "manifest");
+  }
+  return resources;
+}
+
+/**
+ * Return the manifest that an OMS statement signs. The predicate type is checked elsewhere.
+ *
+ * @param {{predicate: Record<string, any>, digests: readonly string[]}} statement `digests` are the
+ *   hex SHA-256 of each subject, `""` for a subject that has none
+ * @returns {Promise<Resource[]>} sorted
+ * @throws {FormatError} the predicate is not the one that OMS v1.0 describes for `files`
+ * @throws {VerificationError} a form that is legal OMS and not supported here (shards, BLAKE,
+ *   symbolic links, a single file), or a subject digest that is not the files'
+ */
+export async function parseOms({ predicate, digests }) {
+  const fields = asObject(predicate, "predicate", { required: ["serialization", "resources"] });
+  checkSerialization(fields.serialization, "predicate.serialization");
+  const items = asList(fields.resources, "predicate.resources");
+  if (items.length > LIMITS.manifestFiles) {
+    throw new FormatError(`more than ${LIMITS.manifestFiles} files`, "predicate.resources");
+  }
+  const resources = items.map((item, index) =>
+    parseResource(item, `predicate.resources[${index}]`),
+  );
+  checkResources(resources);
+  if (digests.length !== 1) throw new FormatError(`${digests.length} subjects, not one`, "subject");
+  const expected = await subjectDigest(resources);
+  if (digests[0] !== expected) {
+    throw new VerificationError("the subject is not the digest over the listed files", {
+      expected,
+      found: digests[0],
+    });
+  }
+  return resources;
+}
+
+/**
+ * Check that the folder `found` holds the files of `signed`, and no other.
+ *
+ * @param {Resource[]} signed
+ * @param {Resource[]} found
+ * @throws {VerificationError} a file is missing, added or altered
+ */
+export function checkFolder(signed, found) {
+  const held = new Map(found.map(({ name, digest }) => [name, digest]));
+  for (const { name, digest } of signed) {
+    if (!held.has(name)) throw new VerificationError(`the signed file '${name}' is missing`);
+    if (held.get(name) !== digest) {
+      throw new VerificationError(`the file '${name}' is not the signed one`, {
+        expected: digest,
+        found: held.get(name),
+      });
+    }
+  }
+  const listed = new Set(signed.map(({ name }) => name));
+  const added = found.find(({ name }) => !listed.has(name));
+  if (added) {
+    throw new VerificationError(`the file '${added.name}' is not listed in the signed manifest`);
+  }
+}
+
+function checkSerialization(value, path) {
+  const fields = asObject(value, path, {
+    required: ["method", "hash_type", "allow_symlinks"],
+    optional: ["ignore_paths", "shard_size"],
+  });
+  if (Object.hasOwn(fields, "ignore_paths")) {
+    const items = asList(fields.ignore_paths, `${path}.ignore_paths`);
+    items.forEach((item, index) => checkPlainPath(item, `${path}.ignore_paths[${index}]`));
+  }
+  const { method, hash_type: hash, allow_symlinks: links } = fields;
+  if (!METHODS.includes(method)) throw new FormatError("an unknown method", `${path}.method`);
+  if (!HASHES.includes(hash)) throw new FormatError("an unknown hash", `${path}.hash_type`);
+  if (typeof links !== "boolean") {
+    throw new FormatError("is not true or false", `${path}.allow_symlinks`);
+  }
+  if (method === "files" && Object.hasOwn(fields, "shard_size")) {
+    throw new FormatError("files have no shard size", `${path}.shard_size`);
+  }
+  if (method !== "files" || hash !== "sha256") {
+    throw new VerificationError("not supported", {
+      expected: "files by sha256",
+      found: `${method} by ${hash}`,
+    });
+  }
+  if (links) {
+    throw new VerificationError("the signer allowed symbolic links, which hide what is read");
+  }
+}
+
+function checkPlainPath(item, path) {
+  checkPath(asText(item, path), path);
+  if (/[*?[\]]/.test(item)) throw new FormatError("a pattern is no path", path);
+}
+
+function parseResource(value, path) {
+  // A resource descriptor may carry fields that we do not know (in-toto, field types).
+  const optional = value && typeof value === "object" ? Object.keys(value) : [];
+  const fields = asObject(value, path, { required: ["name", "algorithm", "digest"], optional });
+  const name = asText(fields.name, `${path}.name`);
+  if (fields.algorithm !== "sha256") {
+    throw new FormatError("the algorithm is not sha256", `${path}.algorithm`);
+  }
+  if (name === ".") {
+    throw new VerificationError("signed as a single file; here a model is always a folder");
+  }
+  return { algorithm: "sha256", digest: asText(fields.digest, `${path}.digest`), name };
+}
+
 function checkResources(resources) {
-  if (resources.length === 0) throw new FormatError("a manifest lists at least one file");
-  if (resources.length > LIMITS.files) throw new FormatError(`more than ${LIMITS.files} files`);
+  if (resources.length === 0) {
+    throw new FormatError("a manifest lists at least one file", "resources");
+  }
+  if (resources.length > LIMITS.manifestFiles) {
+    throw new FormatError(`more than ${LIMITS.manifestFiles} files`, "resources");
+  }
   const names = new Set(resources.map((item) => item.name));
   resources.forEach(({ name, digest }, index) => {
     checkPath(name, `resources[${index}].name`);

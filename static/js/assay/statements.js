@@ -7,17 +7,14 @@ import { canonicalJson } from "./canonical.js";
 import { parseHex, sha256Hex } from "./digests.js";
 import { publicKeyPem } from "./dsse.js";
 import { FormatError } from "./errors.js";
-import { STATEMENT_TYPE, checkPath, compareCodePoints } from "./manifest.js";
+import { checkPath, compareCodePoints } from "./manifest.js";
+import * as read from "./statements/fields.js";
+import { ALIAS, CARD, KEY, RELEASE, STATEMENT_TYPE } from "./statements/index.js";
 
-export const RELEASE = "urn:assay:release:v1";
-export const CARD = "urn:assay:card:v1";
-export const ALIAS = "urn:assay:alias:v1";
-export const KEY = "urn:assay:key:v1";
+export { ALIAS, CARD, KEY, RELEASE } from "./statements/index.js";
 
-const REVISION = /^[0-9a-f]{40}$/;
-const NAME = "[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?";
-const MODEL = new RegExp(`^${NAME}/${NAME}$`);
-const TEXT_LIMIT = 16_384;
+const readMoved = read.nullable(read.revision);
+const readFormer = read.nullable(read.digest);
 
 /**
  * @typedef {{origin: string, treeSize: number, rootHash: string}} Observed the newest checkpoint
@@ -43,13 +40,13 @@ export function releaseStatement(fields, files) {
   const { observed, model, revision, version, manifest, card, license, previous } = fields;
   return statement(RELEASE, subjects, {
     observed: readObserved(observed),
-    model: readModel(model),
-    revision: readRevision(revision, "predicate.revision"),
-    version: readText(version, "predicate.version"),
-    manifest: readDigest(manifest, "predicate.manifest"),
-    card: readDigest(card, "predicate.card"),
-    license: readText(license, "predicate.license"),
-    previous: previous === null ? null : readRevision(previous, "predicate.previous"),
+    model: read.model(model, "predicate.model"),
+    revision: read.revision(revision, "predicate.revision"),
+    version: read.text(version, "predicate.version"),
+    manifest: read.digest(manifest, "predicate.manifest"),
+    card: read.digest(card, "predicate.card"),
+    license: read.text(license, "predicate.license"),
+    previous: readMoved(previous, "predicate.previous"),
   });
 }
 
@@ -63,15 +60,12 @@ export function releaseStatement(fields, files) {
  * @throws {FormatError} a field that the verifier would refuse
  */
 export function cardStatement({ observed, model, revision, manifest, metadata }, cardSha256) {
-  if (metadata === null || typeof metadata !== "object" || Array.isArray(metadata)) {
-    throw new FormatError("is not an object", "predicate.metadata");
-  }
   return statement(CARD, [{ name: "README.md", sha256: cardSha256 }], {
     observed: readObserved(observed),
-    model: readModel(model),
-    revision: readRevision(revision, "predicate.revision"),
-    manifest: readDigest(manifest, "predicate.manifest"),
-    metadata,
+    model: read.model(model, "predicate.model"),
+    revision: read.revision(revision, "predicate.revision"),
+    manifest: read.digest(manifest, "predicate.manifest"),
+    metadata: read.jsonObject(metadata, "predicate.metadata"),
   });
 }
 
@@ -87,10 +81,10 @@ export function cardStatement({ observed, model, revision, manifest, metadata },
 export function aliasStatement({ observed, model, alias, revision, previous }, manifest) {
   return statement(ALIAS, [{ name: "", sha256: manifest }], {
     observed: readObserved(observed),
-    model: readModel(model),
-    alias: readText(alias, "predicate.alias"),
-    revision: readRevision(revision, "predicate.revision"),
-    previous: previous === null ? null : readRevision(previous, "predicate.previous"),
+    model: read.model(model, "predicate.model"),
+    alias: read.text(alias, "predicate.alias"),
+    revision: read.revision(revision, "predicate.revision"),
+    previous: readMoved(previous, "predicate.previous"),
   });
 }
 
@@ -111,10 +105,10 @@ export async function keyStatement(
   return statement(KEY, [{ name: "", sha256: await sha256Hex(spki) }], {
     observed: readObserved(observed),
     action,
-    owner: readText(owner, "predicate.owner"),
+    owner: read.text(owner, "predicate.owner"),
     role: "publisher",
     publicKey: publicKeyPem(spki),
-    previous: previous === null ? null : readDigest(previous, "predicate.previous"),
+    previous: readFormer(previous, "predicate.previous"),
   });
 }
 
@@ -127,42 +121,13 @@ function statement(predicateType, subjects, predicate) {
   return canonicalJson({ _type: STATEMENT_TYPE, subject, predicateType, predicate });
 }
 
+/** Take the three fields of a checkpoint, whatever else the server's answer holds. */
 function readObserved(value) {
   const path = "predicate.observed";
-  if (value === null || typeof value !== "object") throw new FormatError("is missing", path);
-  if (!Number.isSafeInteger(value.treeSize) || value.treeSize < 0) {
-    throw new FormatError("is not from 0 to 2^53 - 1", `${path}.treeSize`);
-  }
+  const { origin, treeSize, rootHash } = read.jsonObject(value, path);
   return {
-    origin: readText(value.origin, `${path}.origin`),
-    treeSize: value.treeSize,
-    rootHash: readDigest(value.rootHash, `${path}.rootHash`),
+    origin: read.text(origin, `${path}.origin`),
+    treeSize: read.size(treeSize, `${path}.treeSize`),
+    rootHash: read.digest(rootHash, `${path}.rootHash`),
   };
-}
-
-function readModel(value) {
-  const path = "predicate.model";
-  const good =
-    typeof value === "string" && MODEL.test(value) && !/--|\.\.|\.git\/|\.git$/.test(value);
-  if (!good) throw new FormatError("is not a model id (owner/name)", path);
-  return value;
-}
-
-function readRevision(value, path) {
-  if (typeof value !== "string" || !REVISION.test(value)) {
-    throw new FormatError("is not a revision (40 hex digits)", path);
-  }
-  return value;
-}
-
-function readDigest(value, path) {
-  parseHex(value, path);
-  return value;
-}
-
-function readText(value, path) {
-  if (typeof value !== "string" || value.length === 0 || value.length > TEXT_LIMIT) {
-    throw new FormatError(`is not a text of 1 to ${TEXT_LIMIT} characters`, path);
-  }
-  return value;
 }

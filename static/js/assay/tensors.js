@@ -7,15 +7,27 @@
 // Tensors are sorted by name (code points). The bytes are the Open Inference Protocol's binary
 // form. Every NaN is written as the quiet NaN of its type.
 
-import { canonicalJson } from "./canonical.js";
-import { concat, sha256Hex } from "./digests.js";
-import { FormatError } from "./errors.js";
+import {
+  asList,
+  asObject,
+  asText,
+  canonicalJson,
+  decodeUtf8,
+  isInteger,
+  parseCanonicalJson,
+} from "./canonical.js";
+import { concat, equalBytes, parseHex, sha256Hex } from "./digests.js";
+import { FormatError, MisuseError } from "./errors.js";
+import { LIMITS } from "./limits.js";
 import { compareCodePoints } from "./manifest.js";
+import { canonicalNans } from "./nans.js";
 
 const encoder = new TextEncoder();
 const MAGIC = encoder.encode("assay-tensors-v1\n");
+const COMMITMENT_MAGIC = encoder.encode("assay-commitment-v1\n");
 const NEWLINE = encoder.encode("\n");
-const LIMITS = Object.freeze({ tensors: 256, name: 4_096, rank: 16, bytes: 2 ** 31 - 1 });
+const SALT_BYTES = 32;
+const LENGTH_BYTES = 4; // before each element of a BYTES tensor
 
 /** Bytes of an element by datatype; null for BYTES, whose elements carry their length. */
 export const DATATYPES = Object.freeze({
@@ -35,13 +47,6 @@ export const DATATYPES = Object.freeze({
   BYTES: null,
 });
 
-// The bits without the sign: above `infinity` it is a NaN, which is then written as `quiet`.
-const NANS = {
-  FP16: { infinity: 0x7c00, quiet: 0x7e00 },
-  BF16: { infinity: 0x7f80, quiet: 0x7fc0 },
-  FP32: { infinity: 0x7f800000, quiet: 0x7fc00000 },
-};
-
 /**
  * @typedef {{name: string, datatype: string, shape: number[], data: Uint8Array}} Tensor
  *   `data` holds the product of `shape` elements, little-endian, row-major
@@ -56,17 +61,12 @@ const NANS = {
  *   neither 0 nor 1, a BYTES element that is not UTF-8 or holds a NUL
  */
 export function encodeTensors(tensors) {
-  if (tensors.length > LIMITS.tensors) throw new FormatError(`more than ${LIMITS.tensors} tensors`);
   const ordered = [...tensors].sort((left, right) => compareCodePoints(left.name, right.name));
-  ordered.forEach((tensor, index) => {
-    if (index && ordered[index - 1].name === tensor.name) {
-      throw new FormatError("the name stands twice", tensor.name);
-    }
-    checkTensor(tensor);
-  });
+  checkNames(ordered);
+  ordered.forEach(checkTensor);
   const headers = ordered.map(({ datatype, name, shape }) => ({ datatype, name, shape }));
   const header = canonicalJson({ tensors: headers });
-  return concat([MAGIC, header, NEWLINE, ...ordered.map(canonicalNan)]);
+  return concat([MAGIC, header, NEWLINE, ...ordered.map(canonicalNans)]);
 }
 
 /**
@@ -80,6 +80,57 @@ export async function tensorDigest(tensors) {
 }
 
 /**
+ * Return the tensors in `data`, sorted by name. Their bytes are views of it, not copies.
+ *
+ * @param {Uint8Array} data
+ * @returns {Tensor[]}
+ * @throws {FormatError} not the format, a second spelling of the same tensors (order, header, NaN),
+ *   or bytes after the end
+ */
+export function decodeTensors(data) {
+  if (!equalBytes(data.subarray(0, MAGIC.length), MAGIC)) {
+    throw new FormatError("does not start with assay-tensors-v1");
+  }
+  const end = data.indexOf(NEWLINE[0], MAGIC.length);
+  if (end < 0) throw new FormatError("the header has no end");
+  const header = parseCanonicalJson(data.subarray(MAGIC.length, end), { path: "header" });
+  const items = asList(asObject(header, "header", { required: ["tensors"] }).tensors, "tensors");
+  let offset = end + 1;
+  const tensors = items.map((item, index) => {
+    const described = parseHeader(item, `tensors[${index}]`);
+    const size = sizeIn(described, data, offset);
+    const tensor = { ...described, data: data.subarray(offset, offset + size) };
+    offset += size;
+    checkTensor(tensor);
+    if (canonicalNans(tensor) !== tensor.data) {
+      throw new FormatError("holds a NaN that is not the canonical one", tensor.name);
+    }
+    return tensor;
+  });
+  if (offset !== data.length) {
+    throw new FormatError(`${data.length - offset} bytes after the last tensor`);
+  }
+  checkNames(tensors);
+  return tensors;
+}
+
+/**
+ * Return the hex commitment to a tensor digest: what a private execution shows of it.
+ *
+ * @param {Uint8Array} salt 32 random bytes
+ * @param {string} digest 64 hex digits
+ * @returns {Promise<string>}
+ * @throws {MisuseError} the salt is not 32 bytes
+ * @throws {FormatError} the digest is not 64 hex digits
+ */
+export async function commitment(salt, digest) {
+  if (salt.length !== SALT_BYTES) {
+    throw new MisuseError(`a salt is ${SALT_BYTES} random bytes, not ${salt.length}`);
+  }
+  return sha256Hex(concat([COMMITMENT_MAGIC, salt, parseHex(digest)]));
+}
+
+/**
  * Return the data of a BYTES tensor: each text behind its 4-byte little-endian length.
  *
  * @param {string[]} elements
@@ -88,7 +139,7 @@ export async function tensorDigest(tensors) {
 export function encodeBytes(elements) {
   const parts = elements.flatMap((element) => {
     const text = encoder.encode(element);
-    const length = new Uint8Array(4);
+    const length = new Uint8Array(LENGTH_BYTES);
     new DataView(length.buffer).setUint32(0, text.length, true);
     return [length, text];
   });
@@ -111,25 +162,14 @@ export function elementCount(shape) {
  * @param {Tensor} tensor
  * @throws {FormatError} as `encodeTensors`
  */
-export function checkTensor({ name, datatype, shape, data }) {
-  if (typeof name !== "string" || !name || encoder.encode(name).length > LIMITS.name) {
-    throw new FormatError(`a name has 1 to ${LIMITS.name} bytes`, String(name).slice(0, 64));
-  }
-  if (!Object.hasOwn(DATATYPES, datatype)) {
-    throw new FormatError(`the datatype ${String(datatype).slice(0, 64)} is unknown`, name);
-  }
-  if (shape.length > LIMITS.rank) {
-    throw new FormatError(`more than ${LIMITS.rank} dimensions`, name);
-  }
-  if (!shape.every((dimension) => Number.isSafeInteger(dimension) && dimension >= 0)) {
-    throw new FormatError("a dimension is not an integer from 0", name);
-  }
-  const size = DATATYPES[datatype];
-  const expected = elementCount(shape) * (size ?? 1);
-  if (expected > LIMITS.bytes) throw new FormatError(`more than ${LIMITS.bytes} bytes`, name);
+export function checkTensor(tensor) {
+  const size = checkType(tensor);
+  const { name, datatype, shape, data } = tensor;
+  const count = elementCount(shape);
   if (size === null) {
-    checkBytes(data, expected, name);
-  } else if (data.length !== expected) {
+    checkBytes(data, count, name);
+  } else if (data.length !== count * size) {
+    const expected = count * size;
     throw new FormatError(`${datatype} [${shape}] is ${expected} bytes, not ${data.length}`, name);
   }
   if (datatype === "BOOL" && data.some((byte) => byte > 1)) {
@@ -137,55 +177,88 @@ export function checkTensor({ name, datatype, shape, data }) {
   }
 }
 
-function checkBytes(data, count, name) {
+/** Check name, datatype and shape; return the bytes of an element, null for BYTES. */
+function checkType({ name, datatype, shape }) {
+  if (typeof name !== "string" || !name || encoder.encode(name).length > LIMITS.tensorName) {
+    throw new FormatError(`a name has 1 to ${LIMITS.tensorName} bytes`, String(name).slice(0, 64));
+  }
+  if (!Object.hasOwn(DATATYPES, datatype)) {
+    throw new FormatError(`the datatype '${String(datatype).slice(0, 64)}' is unknown`, name);
+  }
+  if (shape.length > LIMITS.tensorRank) {
+    throw new FormatError(`more than ${LIMITS.tensorRank} dimensions`, name);
+  }
+  if (!shape.every((dimension) => isInteger(dimension))) {
+    throw new FormatError("a dimension is an integer", name);
+  }
+  if (shape.some((dimension) => dimension < 0 || dimension > LIMITS.tensorDim)) {
+    throw new FormatError("a dimension is negative or too large", name);
+  }
+  const size = DATATYPES[datatype];
+  const count = elementCount(shape); // no more than 2^640, and a zero makes it zero
+  if (count * (size ?? 1) > LIMITS.tensorBytes) {
+    throw new FormatError(`more than ${LIMITS.tensorBytes} bytes`, name);
+  }
+  if (size === null && count > LIMITS.bytesElements) {
+    throw new FormatError(`more than ${LIMITS.bytesElements} elements`, name);
+  }
+  return size;
+}
+
+function checkNames(ordered) {
+  if (ordered.length > LIMITS.tensors) throw new FormatError(`more than ${LIMITS.tensors} tensors`);
+  ordered.forEach(({ name }, index) => {
+    const before = index ? compareCodePoints(ordered[index - 1].name, name) : -1;
+    if (before === 0) throw new FormatError("the name stands twice", name);
+    if (before > 0) throw new FormatError("the tensors are not sorted by name", name);
+  });
+}
+
+function parseHeader(value, path) {
+  const fields = asObject(value, path, { required: ["datatype", "name", "shape"] });
+  const shape = asList(fields.shape, `${path}.shape`);
+  if (!shape.every((dimension) => isInteger(dimension))) {
+    throw new FormatError("a dimension is an integer", `${path}.shape`);
+  }
+  const [name, datatype] = ["name", "datatype"].map((key) => asText(fields[key], `${path}.${key}`));
+  return { name, datatype, shape };
+}
+
+/** Return how many bytes of `data` from `offset` belong to the tensor. */
+function sizeIn(described, data, offset) {
+  const size = checkType(described);
+  const count = elementCount(described.shape);
+  if (size !== null) return count * size;
+  let end = offset;
+  for (const span of bytesSpans(data, offset, count, described.name)) end = span.end;
+  return end - offset;
+}
+
+/** Give start and end of `count` elements, each behind its length. */
+function* bytesSpans(data, offset, count, path) {
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
-  const decoder = new TextDecoder("utf-8", { fatal: true });
-  let offset = 0;
+  let end = offset;
   for (let index = 0; index < count; index += 1) {
-    const start = offset + 4;
-    offset = start <= data.length ? start + view.getUint32(offset, true) : Infinity;
-    if (offset > data.length) throw new FormatError("BYTES data ends inside an element", name);
-    const element = data.subarray(start, offset);
+    const start = end + LENGTH_BYTES;
+    const length = start <= data.length ? view.getUint32(end, true) : 0;
+    end = start + length;
+    if (length > LIMITS.bytesElement) {
+      throw new FormatError(`a BYTES element is longer than ${LIMITS.bytesElement} bytes`, path);
+    }
+    if (end > data.length) throw new FormatError("BYTES data ends inside an element", path);
+    yield { start, end };
+  }
+}
+
+function checkBytes(data, count, name) {
+  let last = 0;
+  for (const { start, end } of bytesSpans(data, 0, count, name)) {
+    const element = data.subarray(start, end);
+    decodeUtf8(element, name, "a BYTES element is not UTF-8");
     if (element.includes(0)) throw new FormatError("a BYTES element holds a NUL", name);
-    try {
-      decoder.decode(element);
-    } catch {
-      throw new FormatError("a BYTES element is not UTF-8", name);
-    }
+    last = end;
   }
-  if (offset !== data.length) throw new FormatError("bytes after the last element", name);
-}
-
-/** Return the tensor's bytes with every NaN written as the quiet NaN of its type. */
-function canonicalNan({ datatype, data }) {
-  if (datatype === "FP64") return canonicalNan64(data);
-  const bits = NANS[datatype];
-  if (!bits) return data;
-  const copy = data.slice();
-  const view = new DataView(copy.buffer);
-  if (datatype === "FP32") {
-    for (let at = 0; at < copy.length; at += 4) {
-      if ((view.getUint32(at, true) & 0x7fffffff) > bits.infinity) {
-        view.setUint32(at, bits.quiet, true);
-      }
-    }
-    return copy;
+  if (last !== data.length) {
+    throw new FormatError(`${data.length - last} bytes after the last element`, name);
   }
-  for (let at = 0; at < copy.length; at += 2) {
-    if ((view.getUint16(at, true) & 0x7fff) > bits.infinity) view.setUint16(at, bits.quiet, true);
-  }
-  return copy;
-}
-
-function canonicalNan64(data) {
-  const copy = data.slice();
-  const view = new DataView(copy.buffer);
-  for (let at = 0; at < copy.length; at += 8) {
-    const top = view.getUint32(at + 4, true) & 0x7fffffff;
-    if (top > 0x7ff00000 || (top === 0x7ff00000 && view.getUint32(at, true) !== 0)) {
-      view.setUint32(at, 0, true);
-      view.setUint32(at + 4, 0x7ff80000, true);
-    }
-  }
-  return copy;
 }
