@@ -25,7 +25,8 @@ from urllib.parse import quote, urlsplit
 from assay.errors import MissingError, MisuseError, UnavailableError
 
 TIMEOUT_S = 30.0
-_ABSENT = (404, 410)
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_ABSENT, _DENIED = (404, 410), (401, 403, 451)
 _CHUNK = 2**16
 _SCHEMES = ("http", "https")
 
@@ -47,6 +48,14 @@ class _SameSchemes(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
+class DeniedError(UnavailableError):
+    """Whoever was asked answered that it is not for this reader: a 401, 403 or 451."""
+
+
+class MovedError(UnavailableError):
+    """A session was told that the thing lies elsewhere, where it does not go."""
+
+
 def check_url(url: str) -> str:
     """Return `url`, which names a host by http or https and carries no password.
 
@@ -63,17 +72,34 @@ def check_url(url: str) -> str:
     return url
 
 
-def fetch(url: str, *, limit: int, timeout_s: float = TIMEOUT_S) -> bytes:
-    """Return the body that `url` answers, at most `limit` bytes, within `timeout_s` seconds.
+def check_secret_url(url: str) -> str:
+    """Return `url`, to which a token may go: by https, or to this machine.
 
     Raises:
-        MisuseError: not an http or https URL.
+        MisuseError: any other URL.
+    """
+    parts = urlsplit(check_url(url))
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+        raise MisuseError(f"{url} is not https: a token would travel in the open")
+    return url
+
+
+def fetch(url: str, *, limit: int, timeout_s: float = TIMEOUT_S, token: str = "") -> bytes:
+    """Return the body that `url` answers, at most `limit` bytes, within `timeout_s` seconds.
+
+    An API `token` goes to `url` alone, not to where it redirects.
+
+    Raises:
+        MisuseError: not an http or https URL, or a token that would travel in the open.
         UnavailableError: no answer, another status than 200, too long, or too slow.
     """
     check_url(url)
     deadline = time.monotonic() + timeout_s
     opener = urllib.request.build_opener(_SameSchemes)
     request = urllib.request.Request(url, headers={"User-Agent": "assay"})  # noqa: S310 (checked)
+    if token:
+        check_secret_url(url)
+        request.add_unredirected_header("Authorization", f"Bearer {token}")
     try:
         with opener.open(request, timeout=timeout_s) as response:
             if response.status != 200:
@@ -140,10 +166,11 @@ class Session:
     """Requests to one place, over connections that stay open: one for each thread that asks.
 
     No redirect is followed: what is asked for lies here or nowhere. Close it when it is no longer
-    used, which ends the connections of all threads. Proxies are those that `fetch` uses.
+    used, which ends the connections of all threads. Proxies are those that `fetch` uses. An API
+    `token` goes along with each request.
     """
 
-    def __init__(self, base: str, *, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, base: str, *, timeout_s: float = TIMEOUT_S, token: str = "") -> None:
         parts = urlsplit(check_url(base))
         if parts.query or parts.fragment:
             raise MisuseError(f"{base!r} has a query: give the address under which the files lie")
@@ -155,6 +182,10 @@ class Session:
         if self._proxy and not self._https:
             self._path = f"http://{parts.netloc}{self._path}"
         self._timeout_s = timeout_s
+        self._headers = {"User-Agent": "assay"}
+        if token:
+            check_secret_url(base)
+            self._headers["Authorization"] = f"Bearer {token}"
         self._mine = threading.local()
         self._all: list[HTTPConnection] = []
         self._guard = threading.Lock()
@@ -181,6 +212,7 @@ class Session:
 
         Raises:
             MissingError: the answer is that there is no such thing (404, 410).
+            DeniedError, MovedError: or that it is not for this reader, or lies elsewhere.
             UnavailableError: no answer, another status, too long, or too slow.
         """
         url = f"{self._base}/{name}"
@@ -226,17 +258,20 @@ class Session:
         if connection.sock is None:
             connection.connect()
         connection.sock.settimeout(self._timeout_s)
-        connection.request("GET", f"{self._path}/{name}", headers={"User-Agent": "assay"})
+        connection.request("GET", f"{self._path}/{name}", headers=self._headers)
         return connection.getresponse()
 
 
 def _body(answer: HTTPResponse, url: str, limit: int) -> bytes:
     if answer.status in _ABSENT:
         raise MissingError(f"{url} answered {answer.status}")
+    if answer.status in _DENIED:
+        raise DeniedError(f"{url} answered {answer.status}")
     if answer.status != 200:
         moved = answer.headers.get("Location")
         hint = f" and names {moved}: give the address that it leads to" if moved else ""
-        raise UnavailableError(f"{url} answered {answer.status}{hint}")
+        kind = MovedError if moved else UnavailableError
+        raise kind(f"{url} answered {answer.status}{hint}")
     if answer.headers.get("Content-Encoding", "identity") != "identity":
         raise UnavailableError(f"{url} answered in an encoding that was not asked for")
     data = bytearray()

@@ -43,15 +43,16 @@ def main() -> None:
         wheel = next(work.glob("*.whl"))
         install = ("-m", "pip", "install", "-q", "--disable-pip-version-check")
         run(python, *install, "-c", work / "pins.txt", wheel, "pytest", "hypothesis", cwd=work)
-        shutil.copytree(ROOT / "tests" / "assay", work / "tests" / "assay")
-        shutil.copytree(ROOT / "tests" / "vectors", work / "tests" / "vectors")
+        for folder in ("assay", "forgeries", "fuzz", "vectors"):
+            shutil.copytree(ROOT / "tests" / folder, work / "tests" / folder)
         # What a stranger downloads from any site, by its digest, to run a model again.
         runtime = Path("static") / "vendor" / "onnxruntime-web-1.30.0"
         shutil.copytree(ROOT / runtime, work / runtime)
         (work / "tests" / "__init__.py").touch()
         absent = "import importlib.util as u; assert u.find_spec('django') is None"
         run(python, "-c", absent, cwd=work)
-        run(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/assay", cwd=work)
+        tests = ("tests/assay", "tests/forgeries/test_python.py")
+        run(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests, cwd=work)
 
 
 if __name__ == "__main__":

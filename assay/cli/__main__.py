@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from assay.cli import app
+from assay.cli import main
 
-app()
+main()

@@ -45,7 +45,7 @@ class RefusedError(VerificationError):
         self.detail = detail
 
 
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
+class NoRedirects(urllib.request.HTTPRedirectHandler):
     """Let a redirect be an answer like any other."""
 
     def redirect_request(
@@ -133,7 +133,7 @@ def ask(url: str, method: str, data: bytes | None, headers: dict[str, str]) -> A
     request = urllib.request.Request(  # noqa: S310 (Api checked the scheme; callers do too)
         url, data=data, method=method, headers=headers
     )
-    opener = urllib.request.build_opener(_NoRedirects)
+    opener = urllib.request.build_opener(NoRedirects)
     try:
         with opener.open(request, timeout=TIMEOUT_S) as answer:
             body = answer.read(MAX_ANSWER + 1)

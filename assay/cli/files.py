@@ -80,7 +80,7 @@ def write_file(folder: Path, name: str, data: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(folder / name)
-    _sync_folder(folder)
+    sync_folder(folder)
 
 
 def make_folder(folder: Path) -> None:
@@ -88,10 +88,11 @@ def make_folder(folder: Path) -> None:
     if not folder.is_dir():
         make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
-        _sync_folder(folder.parent)
+        sync_folder(folder.parent)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make durable which names are in `folder`."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

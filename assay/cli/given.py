@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
 import typer
 
+from assay.cli.checking import choose_key, parse_salt, read_receipt
 from assay.cli.files import read_file, read_folder
 from assay.cli.output import Output
-from assay.cli.settings import node_binary
+from assay.cli.settings import api_token, node_binary
 from assay.cli.trust import Named, NotPinnedError, Trust, load_keys, load_trust, origin_of
-from assay.cli.verify import choose_key, parse_salt, read_receipt
 from assay.dsse import verify_envelope
 from assay.errors import MisuseError, UnavailableError
 from assay.fetch import check_url, fetch
@@ -44,7 +45,10 @@ RuntimeOption = Annotated[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
-    """What the reader has at hand; the rest comes from the registry at `base`, if that is known."""
+    """What the reader has at hand; the rest comes from the registry at `base`, if that is known.
+
+    `token` goes to that registry along with each request.
+    """
 
     model: Path | None
     input: Path | None
@@ -53,6 +57,7 @@ class Given:
     base: str
     input_salt: bytes | None
     output_salt: bytes | None
+    token: str = ""
 
     @property
     def offline(self) -> bool:
@@ -63,7 +68,8 @@ class Given:
         """Return the registry; MisuseError when none is known."""
         if not self.base:
             raise MisuseError("give --url, or --model, --input and --runtime")
-        return Registry(check_url(self.base), fetch)
+        ask = partial(fetch, token=self.token) if self.token else fetch
+        return Registry(check_url(self.base), ask)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,18 +92,38 @@ def open_receipt(
 
     Raises: as `check_signature`, and MisuseError for a salt that is none.
     """
-    data = read_receipt(source)
+    data = _read(source, files)
     parsed = parse_receipt(data)
     trust = check_signature(data, parsed, named, output)
+    base = files.url or base_of(source, parsed, trust)
     return parsed.predicate, Given(
         model=files.model,
         input=files.input,
         blob=files.blob,
         runtime=files.runtime,
-        base=files.url or base_of(source, parsed, trust),
+        base=base,
+        token=_token_for(base, files, parsed, trust),
         input_salt=parse_salt(files.input_salt),
         output_salt=parse_salt(files.output_salt),
     )
+
+
+def _read(source: str, files: Files) -> bytes:
+    """Return the receipt; the reader's token goes to the registry that `--url` names."""
+    site = f"{files.url.rstrip('/')}/"
+    if files.url and source.startswith(site):
+        return fetch(source, limit=LIMITS.bundle, token=api_token())
+    return read_receipt(source)
+
+
+def _token_for(base: str, files: Files, parsed: Receipt, trust: Trust | None) -> str:
+    """Return the token for the registry at `base`, `""` where it is not for that place.
+
+    It goes to the registry that `--url` names or whose log is pinned. The address of a receipt may
+    be anybody's.
+    """
+    pinned = "" if trust is None else _base_of_log(parsed, trust)
+    return api_token() if base and base in (files.url, pinned) else ""
 
 
 def check_signature(data: bytes, receipt: Receipt, named: Named, output: Output) -> Trust | None:
@@ -138,8 +164,10 @@ def base_of(receipt: str, parsed: Receipt, trust: Trust | None) -> str:
     parts = urlsplit(receipt)
     if parts.scheme in ("http", "https"):
         return f"{parts.scheme}://{parts.netloc}"
-    if trust is None:
-        return ""
+    return "" if trust is None else _base_of_log(parsed, trust)
+
+
+def _base_of_log(parsed: Receipt, trust: Trust) -> str:
     log = trust.trusted_root.find(parsed.bundle.entry.key_id32)
     return log.base_url.rstrip("/").removesuffix(_LOG_MOUNT)
 

@@ -28,6 +28,7 @@ from assay.statements import (
 )
 
 app = typer.Typer(help="Your keys at a registry.", no_args_is_help=True)
+_ROLES = ("publisher", "auditor")
 NameOption = Annotated[str, typer.Option(help="What to call it, for people.")]
 
 
@@ -38,6 +39,9 @@ def register(
     url: UrlOption,
     owner: Annotated[str, typer.Option(help="Whose key it is: you, or your organisation.")],
     name: NameOption,
+    role: Annotated[
+        str, typer.Option(help="What it signs: `publisher` releases, `auditor` replays.")
+    ] = "publisher",
     token_file: TokenOption = None,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
@@ -45,10 +49,12 @@ def register(
     """Register a key. Exit code: 0 registered, 1 refused, 2 usage, 3 no answer: repeat it."""
     output = Output(as_json=as_json)
     with exit_codes(output):
+        if role not in _ROLES:
+            raise MisuseError(f"--role {role!r}: a key of your own is of a {' or '.join(_ROLES)}")
         private = load_key(key, passphrase_file)
         api = api_for(url, token_file)
         public = public_key_of(private.public_key())
-        statement = _statement(_observed(api), public, owner, "register")
+        statement = _statement(_observed(api), public, owner, "register", role)
         body = {"envelope": sign(statement, private).to_dict(), "name": name}
         made = _post_once(api, "keys", body, public.fingerprint)
         _conclude(output, "registered", made)

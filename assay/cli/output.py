@@ -1,20 +1,19 @@
 """Printing, and the exit codes: 0 verified, 1 refused, 2 usage, 3 could not check.
 
 Texts from receipts and servers are a stranger's: control characters are replaced before they reach
-the terminal, and rich reads no markup in them.
+the terminal, and nothing reads markup in them. Colours are for terminals only, and for none that
+asks to be spared (`NO_COLOR`, `TERM=dumb`).
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
-
-import typer
-from rich.console import Console
-from rich.text import Text
+from typing import Any, TextIO
 
 from assay.canonical import canonical_json
+from assay.cli.settings import wants_colours
 from assay.errors import (
     AssayError,
     FormatError,
@@ -27,6 +26,7 @@ from assay.verify import Step
 
 VERIFIED, REFUSED, USAGE, UNCHECKED = 0, 1, 2, 3
 _MAX_LINE = 2_000
+_SGR = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}  # ECMA-48, 8.3.117
 
 _FAMILIES: tuple[tuple[type[AssayError], str, int], ...] = (
     (MisuseError, "usage", USAGE),
@@ -55,6 +55,15 @@ def _line(error: AssayError) -> str:
     return text if len(text) <= _MAX_LINE else f"{text[:_MAX_LINE]}…"
 
 
+def _print(text: str, style: str, stream: TextIO) -> None:
+    """Print one line, in colour where a terminal wants it."""
+    codes = ";".join(_SGR[word] for word in style.split() if word in _SGR)
+    if codes and stream.isatty() and wants_colours():
+        text = f"\x1b[{codes}m{text}\x1b[0m"
+    stream.write(f"{text}\n")
+    stream.flush()
+
+
 class Output:
     """What a command prints: lines for people, or one JSON object at the end."""
 
@@ -62,13 +71,11 @@ class Output:
         self.as_json = as_json
         self.steps: list[Step] = []
         self.notes: list[str] = []
-        self._console = Console(highlight=False, soft_wrap=True)
-        self._errors = Console(highlight=False, soft_wrap=True, stderr=True)
 
     def line(self, text: str, style: str = "") -> None:
         """Print a line for people."""
         if not self.as_json:
-            self._console.print(Text(plain(text), style=style))
+            _print(plain(text), style, sys.stdout)
 
     def step(self, step: Step) -> None:
         """Record and print a step that passed, with the values that were compared."""
@@ -89,17 +96,17 @@ class Output:
                 for step in self.steps
             ]
             whole = {**values, "notes": self.notes, "steps": steps}
-            self._console.print(Text(canonical_json(whole).decode("utf-8")))
+            _print(canonical_json(whole).decode("utf-8"), "", sys.stdout)
 
     def record(self, **values: Any) -> None:
         """Print one line of JSON, as commands do that tell while they go on."""
         if self.as_json:
-            self._console.print(Text(canonical_json(values).decode("utf-8")))
+            _print(canonical_json(values).decode("utf-8"), "", sys.stdout)
 
     def alarm(self, text: str, *, style: str = "bold red") -> None:
         """Print a line for people who must not miss it, on the error stream."""
         if not self.as_json:
-            self._errors.print(Text(plain(text), style=style))
+            _print(plain(text), style, sys.stderr)
 
     def failure(self, error: AssayError) -> int:
         """Print what went wrong and return the exit code of its family."""
@@ -109,7 +116,7 @@ class Output:
         self.json(verdict=verdict, reason=_line(error))
         if not self.as_json:
             style = "bold yellow" if code == UNCHECKED else "bold red"
-            self._errors.print(Text(f"{_WORDS[verdict]}: {_line(error)}", style=style))
+            _print(f"{_WORDS[verdict]}: {_line(error)}", style, sys.stderr)
         return code
 
 
@@ -119,4 +126,4 @@ def exit_codes(output: Output) -> Iterator[None]:
     try:
         yield
     except AssayError as error:
-        raise typer.Exit(output.failure(error)) from error
+        raise SystemExit(output.failure(error)) from error

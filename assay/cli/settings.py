@@ -2,10 +2,12 @@
 
 `ASSAY_TRUST`: the folder with trusted_root.json, policy.txt, keys.json and keys/*.pem, in place of
 `~/.config/assay/<origin>/`. `XDG_CONFIG_HOME`: in place of `~/.config`. `NODE_BINARY`: the Node
-that `assay replay`, `assay trace` and `assay capsule` run. `ASSAY_TOKEN`: the API token with which
-`assay push`, `assay sign` and `assay key` speak to a registry. `ASSAY_PASSPHRASE`: what opens an
+that `assay replay`, `audit`, `trace` and `capsule` run. `ASSAY_TOKEN`: the API token with which
+`assay run`, `pull`, `audit`, `push`, `sign` and `key` speak to a registry; `replay` and `trace`
+send it to one that `--url` names or whose log is pinned. `ASSAY_PASSPHRASE`: what opens an
 encrypted key file. `ASSAY_ID_TOKEN`: an ID token of a build service, for `--trusted`; without it
-GitHub's own two variables name where to ask for one.
+GitHub's own two variables name where to ask for one. `NO_COLOR`, `TERM`: whether a terminal gets
+colours.
 """
 
 from __future__ import annotations
@@ -23,6 +25,15 @@ def trust_folder(origin: str) -> Path:
         return Path(named)
     config = os.environ.get("XDG_CONFIG_HOME")
     return (Path(config) if config else _home() / ".config") / "assay" / origin
+
+
+def pinned_folders() -> list[Path]:
+    """Return the folders in which something may be pinned, by name; they may hold anything."""
+    named = os.environ.get("ASSAY_TRUST")
+    if named:
+        return [Path(named)] if Path(named).is_dir() else []
+    above = trust_folder("x").parent
+    return sorted(path for path in above.iterdir() if path.is_dir()) if above.is_dir() else []
 
 
 def monitor_folder(origin: str) -> Path:
@@ -61,3 +72,8 @@ def id_token_request() -> tuple[str, str]:
     """Return the URL and the bearer token with which GitHub Actions gives an ID token, or `""`."""
     url = os.environ.get("ACTIONS_ID_TOKEN_REQUEST_URL", "")
     return url, os.environ.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "")
+
+
+def wants_colours() -> bool:
+    """Return whether a terminal may be sent colours: not with `NO_COLOR`, nor to a dumb one."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM", "") not in ("", "dumb")

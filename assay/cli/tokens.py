@@ -43,14 +43,28 @@ def api_for(url: str, token_file: Path | None, *, trusted: bool = False, model: 
         if token_file is not None:
             raise MisuseError("--trusted and --token-file are two ways: choose one")
         return Api(url, _exchanged(url.rstrip("/"), model))
+    token = _token(token_file)
+    if not token:
+        raise MisuseError("no API token: set ASSAY_TOKEN, or give --token-file or --trusted")
+    return Api(url, token)
+
+
+def reading_api(url: str, token_file: Path | None) -> Api:
+    """Return the API of the site `url` for who reads: with a token, if the reader has one.
+
+    Raises:
+        MisuseError: an address to which no token may go.
+    """
+    return Api(url, _token(token_file))
+
+
+def _token(token_file: Path | None) -> str:
     token = settings.api_token()
     if token_file is not None:
         token = read_file(token_file, _MAX_TOKEN).decode("utf-8", "replace").strip()
     if not token.isascii() or not token.isprintable() or " " in token:
         raise MisuseError("the API token is not one line of letters and digits")
-    if not token:
-        raise MisuseError("no API token: set ASSAY_TOKEN, or give --token-file or --trusted")
-    return Api(url, token)
+    return token
 
 
 def _exchanged(url: str, model: str) -> str:

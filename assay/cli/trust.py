@@ -4,32 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
-from urllib.parse import urlsplit
-
-import typer
 
 from assay.checkpoint import is_origin
 from assay.cli.files import read_file
-from assay.cli.output import Output, exit_codes
-from assay.cli.pins import KEYS, POLICY, ROOT, Published, parse_published, pin
+from assay.cli.pins import KEYS, POLICY, ROOT
 from assay.cli.settings import trust_folder
 from assay.dsse import load_public_key
 from assay.errors import FormatError, MisuseError
-from assay.fetch import fetch
 from assay.limits import LIMITS
 from assay.policy import TlogPolicy, TrustedRoot, parse_policy, parse_trusted_root
 from assay.verify import KeyRing, TrustedKey, parse_keys
 
-app = typer.Typer(help="Pin the keys of a log and its users.", no_args_is_help=True)
-
 _KEY_BYTES = 16_384
-# Each pinned file, where a registry publishes it, and how long it may be.
-_SOURCES = (
-    (ROOT, "trusted_root.json", LIMITS.trusted_root),
-    (POLICY, "witness-policy.txt", LIMITS.policy),
-    (KEYS, "keys.json", LIMITS.trusted_root),
-)
 
 
 class NotPinnedError(MisuseError):
@@ -117,57 +103,6 @@ def _missing(option: str, pinned: Path) -> str:
         f"{option} is not given and {pinned} does not exist; "
         "`assay trust init URL` pins what a registry publishes"
     )
-
-
-@app.callback()
-def _trust() -> None:
-    """Pin the keys of a log and its users."""
-
-
-@app.command()
-def init(
-    url: Annotated[str, typer.Argument(help="The registry, as https://models.example.org.")],
-) -> None:
-    """Fetch and pin a registry's log key, witness policy and keys (trust on first use)."""
-    output = Output(as_json=False)
-    with exit_codes(output):
-        base = url.rstrip("/")
-        published = parse_published(
-            {
-                name: fetch(f"{base}/.well-known/assay/{source}", limit=limit)
-                for name, source, limit in _SOURCES
-            }
-        )
-        known = pin(published)
-        folders = " and ".join(str(folder) for folder in published.folders)
-        output.line(f"Pinned in {folders}, as {base} said them now:")
-        _tell(published, known, output)
-        for origin in _spoken_for(published, known, base):
-            output.line(f"This address is not {origin}: be sure that it may speak for that log.")
-        output.line("Compare them with another source before you rely on them.")
-
-
-def _tell(published: Published, known: set[str], output: Output) -> None:
-    """Print what is pinned; what was not there before is marked, unless all is new."""
-
-    def new(name: str) -> str:
-        return "  (new)" if known and name not in known else ""
-
-    for log in published.root.logs:
-        output.line(f"  log      {log.vkey}{new(str(log.vkey))}")
-    for name, witness in published.policy.witnesses.items():
-        output.line(f"  witness  {name}: {witness.vkey}")
-    output.line(f"  quorum   {published.policy.quorum}")
-    for key in published.keys.keys:
-        fingerprint = key.key.fingerprint
-        output.line(f"  key      {fingerprint}  {key.role} {key.owner}{new(fingerprint)}")
-
-
-def _spoken_for(published: Published, known: set[str], base: str) -> list[str]:
-    """Return the origins of logs that were not pinned before and are not at this address."""
-    host = urlsplit(base).hostname
-    logs = [log for log in published.root.logs if str(log.vkey) not in known]
-    return [log.origin for log in logs if log.origin != host]
 
 
 def origin_of(bundle_checkpoint: bytes) -> str:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from assay.replay.compare import Difference, differences
 from assay.replay.job import Fetch, Job, Material, Runner
+from assay.replay.kept import KeptNode
 from assay.replay.node import NodeRunner, find_node
 from assay.replay.run import DIVERGED, EXACT, UNRUNNABLE, Replay, replay
 from assay.replay.runtimes import KNOWN_RUNTIMES, files_from_folder, files_from_registry
@@ -29,6 +30,7 @@ __all__ = [
     "Difference",
     "Fetch",
     "Job",
+    "KeptNode",
     "Material",
     "NodeRunner",
     "Registry",

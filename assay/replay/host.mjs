@@ -1,30 +1,88 @@
-// Runs one model once: a job on stdin, the outputs on stdout, nothing else touched.
+// Runs jobs one after another: each from stdin, its outputs to stdout, nothing else touched.
 //
-// The job is a JSON line and then bytes: the graph, its external data files, the input tensors, in
+// A job is a JSON line and then bytes: the graph, its external data files, the input tensors, in
 // the order of the line. The answer has the same form. The one argument is the folder of the
 // runtime, whose files the caller has checked by digest; the caller also takes this process's
-// right to read anything else.
+// right to read anything else. A job with `again` brings no graph: it is for the model of the job
+// before it, which is still loaded.
 
-import { readFileSync, writeSync } from "node:fs";
+import { readFileSync, readSync, writeSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 
 import { fromTensor, NAMES, toTensor } from "./tensors.mjs";
 
-async function run(folder, job, take) {
-  const ort = await import(new URL("ort.wasm.min.mjs", folder).href);
-  ort.env.logLevel = "fatal";
-  ort.env.wasm.numThreads = job.threads;
-  ort.env.wasm.wasmPaths = folder;
-  ort.env.wasm.wasmBinary = readFileSync(new URL("ort-wasm-simd-threaded.wasm", folder));
-  const session = await ort.InferenceSession.create(take(job.graph), {
+const folder = pathToFileURL(`${process.argv[2]}/`).href;
+const BLOCK = 1 << 16;
+let rest = Buffer.alloc(0); // what was read after the job before
+let ort = null;
+let session = null;
+
+/** Return the next line of stdin without its end, null when there is none. */
+function line() {
+  let from = 0;
+  for (;;) {
+    const end = rest.indexOf(0x0a, from);
+    if (end >= 0) {
+      const text = rest.toString("utf8", 0, end);
+      rest = rest.subarray(end + 1);
+      return text;
+    }
+    from = rest.length;
+    const block = Buffer.alloc(BLOCK);
+    const count = readSync(0, block);
+    if (count === 0) {
+      return null;
+    }
+    rest = Buffer.concat([rest, block.subarray(0, count)]);
+  }
+}
+
+/** Return the next `size` bytes of stdin. */
+function take(size) {
+  let bytes = rest.subarray(0, size);
+  rest = rest.subarray(size);
+  if (bytes.length < size) {
+    const whole = Buffer.allocUnsafeSlow(size);
+    for (let at = bytes.copy(whole); at < size; ) {
+      const count = readSync(0, whole, at, size - at, null);
+      if (count === 0) {
+        throw new Error("the job ended too early");
+      }
+      at += count;
+    }
+    bytes = whole;
+  }
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, size);
+}
+
+async function load(job, graph, externalData) {
+  if (ort === null) {
+    ort = await import(new URL("ort.wasm.min.mjs", folder).href);
+    ort.env.logLevel = "fatal";
+    ort.env.wasm.numThreads = job.threads;
+    ort.env.wasm.wasmPaths = folder;
+    ort.env.wasm.wasmBinary = readFileSync(new URL("ort-wasm-simd-threaded.wasm", folder));
+  }
+  await session?.release();
+  session = null;
+  session = await ort.InferenceSession.create(graph, {
     executionProviders: ["wasm"],
     numThreads: job.threads,
     graphOptimizationLevel: job.graphOptimizationLevel,
-    externalData: job.external.map(({ path, size }) => ({ path, data: take(size) })),
+    externalData,
   });
+}
+
+async function run(job) {
+  const graph = take(job.graph);
+  const external = job.external.map(({ path, size }) => ({ path, data: take(size) }));
+  const given = job.inputs.map((input) => [input, take(input.size)]);
+  if (!job.again) {
+    await load(job, graph, external);
+  }
   const feeds = Object.create(null);
-  for (const input of job.inputs) {
-    feeds[input.name] = toTensor(ort, input, take(input.size));
+  for (const [input, bytes] of given) {
+    feeds[input.name] = toTensor(ort, input, bytes);
   }
   const names = job.tensorsOnly
     ? session.outputMetadata
@@ -41,19 +99,16 @@ function write(bytes) {
   }
 }
 
-console.log = console.error; // stdout carries the answer and nothing else
-const whole = readFileSync(0);
-const end = whole.indexOf(0x0a);
-let offset = end + 1;
-const take = (size) => new Uint8Array(whole.buffer, whole.byteOffset + (offset += size) - size, size);
-try {
-  const job = JSON.parse(whole.toString("utf8", 0, end));
-  const outputs = await run(pathToFileURL(`${process.argv[2]}/`).href, job, take);
-  write(Buffer.from(`${JSON.stringify({ outputs: outputs.map(([described]) => described) })}\n`));
-  for (const [, bytes] of outputs) {
-    write(bytes);
+console.log = console.error; // stdout carries the answers and nothing else
+for (let text = line(); text !== null; text = line()) {
+  try {
+    const outputs = await run(JSON.parse(text));
+    write(Buffer.from(`${JSON.stringify({ outputs: outputs.map(([described]) => described) })}\n`));
+    for (const [, bytes] of outputs) {
+      write(bytes);
+    }
+  } catch (error) {
+    write(Buffer.from(`${JSON.stringify({ error: String(error?.message ?? error) })}\n`));
   }
-} catch (error) {
-  write(Buffer.from(`${JSON.stringify({ error: String(error?.message ?? error) })}\n`));
 }
 process.exit(0);

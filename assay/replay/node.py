@@ -1,8 +1,9 @@
 """The stock runner: Node, the runtime's three files, and the small host beside this module.
 
-The child gets an empty environment, one folder to read, and everything else on its standard input.
-Node's permission model keeps it from files and processes. The network it does not take away; what
-runs there is the runtime that the reader trusts, and the model inside WebAssembly.
+`NodeRunner` starts a Node for each job; `assay.replay.kept` has one that lives longer. The child
+gets an empty environment, one folder to read, and everything else on its standard input. Node's
+permission model keeps it from files and processes. The network it does not take away; what runs
+there is the runtime that the reader trusts, and the model inside WebAssembly.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import resources, util
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,7 @@ _VERSION_S = 20.0
 _VERSION = re.compile(r"v(\d+)\.(\d+)\.\d+\s*")
 _OLDEST = 20
 _STABLE_PERMISSION = (22, 13)
-_HEADER_BYTES = 2**20
+HEADER_BYTES = 2**20
 # Returns the command line that executes what follows it; the program reads the folder alone.
 Launcher = Callable[[Path], Sequence[str]]
 
@@ -78,26 +80,11 @@ class NodeRunner:
 
     def run(self, job: Job) -> list[Tensor]:
         """Return every output of the graph; UnavailableError when it could not be run."""
-        flag = _permission_flag(self._node)
         with tempfile.TemporaryDirectory(prefix="assay-replay-") as name:
-            folder = Path(name).resolve()
-            for file, data in self._files.items():
-                (folder / file).write_bytes(data)
-            for script in SCRIPTS:
-                source = resources.files("assay.replay") / script
-                (folder / script).write_bytes(source.read_bytes())
-            command = [
-                *(self._launcher(folder) if self._launcher is not None else ()),
-                str(self._node),
-                "--no-warnings",
-                flag,
-                f"--allow-fs-read={folder}/*",
-                str(folder / SCRIPTS[0]),
-                str(folder),
-            ]
-            answer = self._ask(command, _render(job))
+            command = prepare(Path(name).resolve(), self._node, self._files, self._launcher)
+            answer = self._ask(command, render_job(job))
         try:
-            return _read_answer(answer)
+            return read_answer(answer)
         except FormatError as error:
             raise UnavailableError(f"the runtime's answer makes no sense: {error}") from error
 
@@ -139,48 +126,102 @@ def _permission_flag(node: Path) -> str:
     return "--permission" if version >= _STABLE_PERMISSION else "--experimental-permission"
 
 
-def _render(job: Job) -> bytes:
+def prepare(
+    folder: Path, node: Path, files: Mapping[str, bytes], launcher: Launcher | None = None
+) -> list[str]:
+    """Write the runtime's files and the host into `folder`; return the command that runs it.
+
+    Raises:
+        UnavailableError: `node` is no Node, or too old.
+    """
+    flag = _permission_flag(node)
+    for file, data in files.items():
+        (folder / file).write_bytes(data)
+    for script in SCRIPTS:
+        source = resources.files("assay.replay") / script
+        (folder / script).write_bytes(source.read_bytes())
+    return [
+        *(launcher(folder) if launcher is not None else ()),
+        str(node),
+        "--no-warnings",
+        flag,
+        f"--allow-fs-read={folder}/*",
+        str(folder / SCRIPTS[0]),
+        str(folder),
+    ]
+
+
+def render_job(job: Job, *, again: bool = False) -> bytes:
+    """Return the bytes of a job; `again` leaves out the graph, which the child still has."""
+    graph, external = (b"", {}) if again else (job.graph, job.external)
     header = {
         "threads": job.runtime.threads,
         "graphOptimizationLevel": job.runtime.level,
         "tensorsOnly": job.tensors_only,
-        "graph": len(job.graph),
-        "external": [{"path": path, "size": len(data)} for path, data in job.external.items()],
+        "again": again,
+        "graph": len(graph),
+        "external": [{"path": path, "size": len(data)} for path, data in external.items()],
         "inputs": [{**tensor.header(), "size": len(tensor.data)} for tensor in job.inputs],
     }
     data = [tensor.data for tensor in job.inputs]
-    return b"".join([canonical_json(header), b"\n", job.graph, *job.external.values(), *data])
+    return b"".join([canonical_json(header), b"\n", graph, *external.values(), *data])
 
 
-def _read_answer(answer: bytes) -> list[Tensor]:
+def read_answer(answer: bytes) -> list[Tensor]:
+    """Return the outputs in a whole answer.
+
+    Raises:
+        UnavailableError: the answer is the runtime's refusal.
+        FormatError: it is no answer.
+    """
     line, newline, data = answer.partition(b"\n")
     if not newline:
         raise FormatError("it has no header")
-    value = parse_json(line, max_bytes=_HEADER_BYTES)
-    if isinstance(value, dict) and "error" in value:
-        raise UnavailableError(f"the runtime refused the model: {as_text(value['error'], 'error')}")
-    items = as_list(as_object(value, "", required=("outputs",))["outputs"], "outputs")
-    if len(items) > LIMITS.tensors:
-        raise FormatError(f"more than {LIMITS.tensors} outputs")
+    items = read_head(line)
+    if sum(item.size for item in items) > len(data):
+        raise FormatError("the last output is cut off")
     tensors, offset = [], 0
-    for index, item in enumerate(items):
-        tensor, size = _read_output(item, f"outputs[{index}]", data, offset)
-        tensors.append(tensor)
-        offset += size
+    for item in items:
+        tensors.append(item.tensor(data[offset : offset + item.size]))
+        offset += item.size
     if offset != len(data):
         raise FormatError("bytes after the last output")
     return tensors
 
 
-def _read_output(value: Any, path: str, data: bytes, offset: int) -> tuple[Tensor, int]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """An output as the head of an answer describes it; `size` bytes of it follow."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    size: int
+
+    def tensor(self, data: bytes) -> Tensor:
+        """Return the tensor that these bytes are."""
+        return Tensor(name=self.name, datatype=self.datatype, shape=self.shape, data=data)
+
+
+def read_head(line: bytes) -> list[Output]:
+    """Return what the first line of an answer describes; raises as `read_answer`."""
+    value = parse_json(line, max_bytes=HEADER_BYTES)
+    if isinstance(value, dict) and "error" in value:
+        raise UnavailableError(f"the runtime refused the model: {as_text(value['error'], 'error')}")
+    items = as_list(as_object(value, "", required=("outputs",))["outputs"], "outputs")
+    if len(items) > LIMITS.tensors:
+        raise FormatError(f"more than {LIMITS.tensors} outputs")
+    return [_read_output(item, f"outputs[{index}]") for index, item in enumerate(items)]
+
+
+def _read_output(value: Any, path: str) -> Output:
     fields = as_object(value, path, required=("name", "datatype", "shape", "size"))
     shape, size = as_list(fields["shape"], f"{path}.shape"), fields["size"]
-    if not all(isinstance(item, int) for item in (*shape, size)):
+    if not all(type(item) is int and item >= 0 for item in (*shape, size)):
         raise FormatError("not integers", path)
-    tensor = Tensor(
+    return Output(
         name=as_text(fields["name"], f"{path}.name"),
         datatype=as_text(fields["datatype"], f"{path}.datatype"),
         shape=tuple(shape),
-        data=data[offset : offset + size],
+        size=size,
     )
-    return tensor, size

@@ -115,7 +115,7 @@ def test_programs_read_json(receipt: Path, output: Path) -> None:
     assert value["verdict"] == "verified"
     assert value["checkpoint"]["origin"] == claims.ORIGIN
     assert value["witnesses"][0]["time"] == "2026-01-01T00:00:01Z"
-    assert [step["number"] for step in value["steps"]] == list(range(1, 14))
+    assert [step["number"] for step in value["steps"]] == list(range(1, 15))
     refused = run("verify", VECTORS / "bundle.json", *KEY, *TRUST, "--json")
     assert refused.exit_code == 1
     assert json.loads(refused.stdout)["verdict"] == "refused"

@@ -240,6 +240,14 @@ def test_a_key_is_registered_by_what_it_signs(registry: Registry, public: Public
     assert again.exit_code == 0, again.output
 
 
+def test_an_auditors_key_is_registered_as_one(registry: Registry, public: PublicKey) -> None:
+    arguments = ("--key", "key.pem", "--url", registry.url, "--owner", "alice", "--name", "desk")
+    assert run("key", "register", *arguments, "--role", "auditor").exit_code == 0
+    assert registry.keys[public.fingerprint]["role"] == "auditor"
+    done = run("key", "register", *arguments, "--role", "executor")
+    assert (done.exit_code, "publisher or auditor" in done.stderr) == (2, True)
+
+
 def test_a_refused_registration_is_a_refusal(registry: Registry, public: PublicKey) -> None:
     refusal = {"error": {"code": "bad_signature", "message": "No.", "detail": {"field": "owner"}}}
     registry.before = lambda method, path, _: (
