@@ -50,6 +50,7 @@ urlpatterns = [
     path("search/", site.search, name="search"),
     path("verify/", site.verify, name="verify"),
     path("docs/", site.docs, name="docs"),
+    path("docs/evidence/", site.evidence, name="docs-evidence"),
     path("docs/inspection/", inspections.rules, name="docs-inspection"),
     path("models/", catalogue.models, name="models"),
     path("keys/<fingerprint:fingerprint>/", keys.key, name="key"),

@@ -53,6 +53,12 @@ def verify(request: HttpRequest) -> HttpResponse:
 
 
 @require_GET
+def evidence(request: HttpRequest) -> HttpResponse:
+    """Say what each level of evidence shows, and what it does not."""
+    return render(request, "evidence.html")
+
+
+@require_GET
 def docs(request: HttpRequest) -> HttpResponse:
     """Explain the evidence and the main job in short."""
     return render(request, "docs.html")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
+from tests.e2e.readers import Reader, Told, reading, tell_all
 from tests.e2e.stack import ROOT, Stack
 
 expect.set_options(timeout=60_000)  # two shared cores: patience, never a sleep
@@ -100,3 +101,16 @@ def cosign() -> str:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder for what strangers download."""
     return tmp_path_factory.mktemp("stranger")
+
+
+@pytest.fixture(scope="session")
+def told(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Told:
+    """An execution, and the files of it that a stranger holds."""
+    return tell_all(stack, tmp_path_factory.mktemp("told"))
+
+
+@pytest.fixture
+def reader(stack: Stack, browser: Browser) -> Iterator[Reader]:
+    """A stranger at /verify/."""
+    with reading(stack, browser) as person:
+        yield person

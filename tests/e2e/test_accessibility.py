@@ -22,6 +22,7 @@ PUBLIC = (
     *("/ledger/checkpoints/1/", "/ledger/?kind=moderation", "/verify/", "/docs/", "/status/"),
     *("/ledger/checkpoints/", "/ledger/logs/", "/ledger/?kind=execution&owner=examples"),
     *("/ledger/?q=99999", "/ledger/?q=no+such+thing"),
+    "/docs/evidence/",
     *("/examples/", "/accounts/login/", "/accounts/signup/", "/accounts/password/reset/"),
     *("/no/such/page/", "/executions/00000000-0000-0000-0000-000000000000/"),
     *(MODEL_PAGE + tab for tab in ("", "files/", "graph/", "run/", "api/", "executions/")),

@@ -54,6 +54,7 @@ ANYONE = (
     "/executions/",
     "/verify/",
     "/docs/",
+    "/docs/evidence/",
     "/docs/inspection/",
     "/api/v1/docs/",
     "/status/",

@@ -46,6 +46,7 @@ PUBLIC = [
     page("GET", "/search/", "302"),
     page("GET", "/verify/", "200"),
     page("GET", "/docs/", "200"),
+    page("GET", "/docs/evidence/", "200"),
     page("GET", "/docs/inspection/", "200"),
     page("GET", "/models/", "200"),
     page("GET", "/acme/", "200"),

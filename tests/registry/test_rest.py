@@ -32,6 +32,7 @@ SAME: dict[str, tuple[str, ...] | str] = {
     "search/": ("get models", "get ledger/entries"),
     "verify/": WORDS,
     "docs/": WORDS,
+    "docs/evidence/": WORDS,
     "docs/inspection/": WORDS,
     "models/": ("get models",),
     "keys/{fingerprint}/": ("get keys/{fingerprint}",),

@@ -1,6 +1,7 @@
 // /executions/<id>/: when a checkpoint covers the entry, show the server's new words about it.
 
 import { waitIncluded } from "../infer.js";
+import "../panel.js"; // the panel that takes the place of a pending one brings no script of its own
 
 const PENDING = '[data-evidence="ledger"][data-state="pending"]';
 let following = null; // the panel that is being waited for
