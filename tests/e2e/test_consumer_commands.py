@@ -147,7 +147,7 @@ def test_a_long_run_is_queued_and_waited_for(pinned: Bob) -> None:
 
 
 def test_a_private_run_keeps_the_salts_that_open_it(stack: Stack, pinned: Bob) -> None:
-    token = stack.manage("token", "bob", "--create")
+    token = stack.manage("token", "robert", "--create")
     (pinned.folder / "token").write_text(token)
     pinned.says(
         *("run", MODEL, "--url", pinned.site, "--private", "--token-file", "token"),
