@@ -15,7 +15,8 @@ run: $(VENV)/.server static/vendor/.stamp
 test: $(VENV)/.dev static/vendor/.stamp
 	@$(NODE)/node --test --test-reporter=dot "tests/js/*.test.mjs"
 	@$(BIN)/python -m coverage erase
-	@bash -o pipefail -c '$(BIN)/python -m coverage run -m pytest -n 2 --dist loadgroup --ignore tests/e2e $(ARGS) | tee .test.log'
+	@bash -o pipefail -c '$(BIN)/python -m coverage run -m pytest -n 2 --dist loadgroup --ignore tests/e2e -m "not alone" $(ARGS) | tee .test.log'
+	@$(BIN)/python -m coverage run -m pytest -q -m alone tests/ledger
 	@$(BIN)/python -m coverage combine -q
 	@$(BIN)/python -m coverage report --include="assay/*,ledger/*" --fail-under=100
 	@$(BIN)/python -m coverage report
