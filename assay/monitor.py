@@ -143,10 +143,10 @@ class Watch:
 
         A model is watched by the predicate's `model` (of a moderation: the subject's name), an
         owner by its first part or the predicate's `owner`, a key by the signer's fingerprint and,
-        in statements about keys, by the subject and `previous`.
+        in statements about keys and those of moderators, by the subject and `previous`.
         """
         model, owner = _model(statement), _owner(statement)
-        about_keys = statement.predicate_type == KEY
+        about_keys = statement.predicate_type in (KEY, MODERATION)
         named = {*statement.digests, _text(statement, "previous")} if about_keys else set()
         watched = [f"key {key}" for key in sorted(self.keys & {signer, *named})]
         named_here = [f"model {model}"] if model in self.models else []
@@ -154,7 +154,7 @@ class Watch:
         if not watched and not named_here:
             return None
         level = NEWS
-        if about_keys:
+        if statement.predicate_type == KEY or self.keys & named:
             level = ALARM
         elif statement.predicate_type in _PUBLISHED and self.keys and signer not in self.keys:
             level = WARNING

@@ -1,7 +1,7 @@
 """A domain error becomes code, status and JSON here, and nowhere else.
 
-REST: `{"error": {"code", "message", "detail"}}`. The OIP and Hugging Face addresses have forms of
-their own and use `describe` alone.
+REST: `{"error": {"code", "message", "detail"}}`; of what was taken down that is a problem document
+too (RFC 9457). The OIP and Hugging Face addresses have forms of their own and use `describe` alone.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from rest_framework.response import Response
 from assay.errors import AssayError
 from inference.errors import InferenceError
 from ledger.errors import LedgerError
-from registry.errors import MovedError, RegistryError
+from registry.errors import ModeratedError, MovedError, RegistryError
 from registry.moved import new_address
 
 AWAY = (OperationalError, InterfaceError)
+TAKEN_DOWN = 451  # RFC 7725
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,10 +36,26 @@ class Problem:
     detail: Any = None
     retry_after_s: int | None = None
     location: str = ""
+    links: str = ""
 
     def body(self) -> dict[str, Any]:
         """Return the REST form."""
-        return {"error": {"code": self.code, "message": self.message, "detail": self.detail or {}}}
+        told = {"code": self.code, "message": self.message, "detail": self.detail or {}}
+        if self.status != TAKEN_DOWN:
+            return {"error": told}
+        return {
+            "type": f"urn:assay:problem:{self.code}",
+            "title": "Unavailable For Legal Reasons",
+            "status": self.status,
+            "detail": self.message,
+            "code": self.code,
+            "error": told,
+        }
+
+    @property
+    def content_type(self) -> str:
+        """The media type of `body`."""
+        return "application/problem+json" if self.status == TAKEN_DOWN else "application/json"
 
     def headers(self) -> dict[str, str]:
         """Return the headers that go with it. What is not there yet may be there in a moment."""
@@ -49,6 +66,8 @@ class Problem:
             headers["WWW-Authenticate"] = "Bearer"
         if self.location:
             headers["Location"] = self.location
+        if self.links:
+            headers["Link"] = self.links
         return headers
 
 
@@ -71,7 +90,11 @@ def describe(error: Exception) -> Problem | None:
     """Return what to tell about `error`, or None when it is a fault of ours."""
     if isinstance(error, RegistryError):
         return Problem(
-            status=error.status, code=error.code, message=error.message, detail=error.detail
+            status=error.status,
+            code=error.code,
+            message=error.message,
+            detail=error.detail,
+            links=error.links if isinstance(error, ModeratedError) else "",
         )
     if isinstance(error, InferenceError):
         return Problem(
@@ -138,9 +161,19 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
         return None
     if isinstance(error, MovedError):
         problem = relocate(problem, context["request"].get_full_path(), error)
-    return Response(problem.body(), status=problem.status, headers=problem.headers())
+    return Response(
+        problem.body(),
+        status=problem.status,
+        headers=problem.headers(),
+        content_type=problem.content_type,
+    )
 
 
 def json_problem(problem: Problem) -> JsonResponse:
     """Return the REST form of `problem` from a plain view."""
-    return JsonResponse(problem.body(), status=problem.status, headers=problem.headers())
+    return JsonResponse(
+        problem.body(),
+        status=problem.status,
+        headers=problem.headers(),
+        content_type=problem.content_type,
+    )

@@ -13,7 +13,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.template.loader import render_to_string
 
-from config.api import AWAY, FAULT, Problem, describe, json_problem, relocate
+from config.api import AWAY, FAULT, TAKEN_DOWN, Problem, describe, json_problem, relocate
 from config.middleware import is_plain
 from registry.errors import MovedError
 
@@ -23,6 +23,7 @@ _WORDS = {
     404: ("There is nothing here", "Look for it by name, digest, index or id."),
     409: ("The state has moved on", "Load the page again and look at what changed."),
     413: ("That is too large", "Send less at once."),
+    451: ("Moderators took this down", "Read why; its owner may appeal there."),
     429: ("Too many requests", "Wait a little and try again."),
     503: ("Not available at the moment", "Try again in a moment."),
 }
@@ -52,7 +53,8 @@ def answer(request: HttpRequest, problem: Problem) -> HttpResponse:
         "todo": todo,
         "typed": request.path_info.strip("/"),
     }
-    response = render(request, "problem.html", context, status=problem.status)
+    template = "moderation/taken_down.html" if problem.status == TAKEN_DOWN else "problem.html"
+    response = render(request, template, context, status=problem.status)
     for name, value in problem.headers().items():
         response[name] = value
     return response

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 import uuid
 from collections.abc import Callable
 
+from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch, resolve
 
 from config.api import AWAY, FAULT, describe, json_problem
+from config.logs import about, note_request
 
 # Whole words: `/v2ray/` is the page of an owner. Below `/v1` hub clients look for telemetry: 404.
 _PLAIN = re.compile(
@@ -34,7 +37,10 @@ def is_plain(path: str) -> bool:
 
 
 class RequestIdMiddleware:
-    """Give each answer an `X-Request-Id`: the caller's when it is well formed, else a new one."""
+    """Give each answer an `X-Request-Id`: the caller's when it is well formed, else a new one.
+
+    It stands in the log lines of the request too.
+    """
 
     def __init__(self, get_response: Handler) -> None:
         self.get_response = get_response
@@ -43,7 +49,11 @@ class RequestIdMiddleware:
         given = request.headers.get("X-Request-Id", "")
         request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
         request.META["assay.request_id"] = request_id
-        response = self.get_response(request)
+        begun = time.monotonic()
+        with about("request_id", request_id):
+            response = self.get_response(request)
+            if settings.LOG_REQUESTS:
+                note_request(request, response, begun)
         response["X-Request-Id"] = request_id
         return response
 

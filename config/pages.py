@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from inference import selectors as executions
+from inference import selectors as executions, shown as shows
 from inference.client import ExecutorClient, ExecutorError, ExecutorUnavailableError
 from inference.services.replays import standing as replays
+from inference.views_replays import replays_context
 from ledger import services as ledger
 from ledger.choices import LeaderState
 from ledger.errors import LedgerError
 from registry import listing
+from registry.views.lines import verify_lines
 
 NEWEST = 5
 _EXECUTOR_S = 2.0
@@ -29,8 +33,41 @@ def home(request: HttpRequest) -> HttpResponse:
         "hide_search": True,
         "releases": listing.newest_releases(request.user, NEWEST),
         "executions": executions.page(request.user, size=NEWEST).executions,
+        **_example(),
     }
     return render(request, "home.html", context)
+
+
+def _example() -> dict[str, Any]:
+    """Return the newest public execution with its evidence, as a stranger sees it.
+
+    The newest checkpoint is the one that the page shows anyway.
+    """
+    row = executions.newest_example()
+    if row is None or row.entry is None or row.entry.index is None:
+        return {"execution": None}
+    head = ledger.newest_checkpoint()
+    included = row.entry.index < head.size
+    return {
+        "ledger_head": head,
+        "execution": row,
+        "place": f"/executions/{row.pk}/",  # where the links of the evidence lead
+        "entry_status": ledger.EntryStatus(
+            index=row.entry.index,
+            included=included,
+            checkpoint_size=head.size if included else None,
+            witnesses=head.witnesses if included else 0,
+        ),
+        "sets": shows.set_views(row, None),
+        "check_lines": _check_lines(row.pk),
+        **replays_context(row, None),
+    }
+
+
+def _check_lines(execution: object) -> str:
+    """Return how to take a receipt and check it offline, ready to paste."""
+    lines = verify_lines(settings.SITE_URL)
+    return "\n".join((lines["pin"], lines["get"].replace("/ID/", f"/{execution}/"), lines["assay"]))
 
 
 @require_GET

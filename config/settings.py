@@ -17,6 +17,7 @@ from csp.constants import NONE, SELF
 from config import env
 from config.embedded import Postgres, Redis, run_dir
 from config.headers import add_headers
+from config.logs import FORMATS, PLAIN, logging_config
 from config.openapi import options as openapi
 from config.secret import secret_key
 
@@ -141,6 +142,11 @@ XET_DIR = DATA / "xet"
 XET_MAX_XORB_BYTES = 68 * 2**20
 XET_MAX_SHARD_BYTES = 64 * 2**20
 
+# ------------------------------------------------------------------ moderation
+
+# How many reports are taken from one address, or one account, in an hour.
+REPORT_RATE = env.integer("REPORT_RATE", 10)
+
 # ------------------------------------------------------------------ inference
 
 INFER_MAX_BYTES = 64 * 2**20
@@ -206,6 +212,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "config.throttle.RateLimitMiddleware",
     "config.middleware.PlainPathsMiddleware",
+    "config.compression.CompressionMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -214,6 +221,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "config.error_pages.ErrorPagesMiddleware",
+    "config.suspended.SuspendedMiddleware",
 ]
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
@@ -304,6 +312,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-uploads": {"task": "registry.tasks.sweep_uploads", "schedule": 600.0},
     "add-up-downloads": {"task": "registry.tasks.add_up_downloads", "schedule": 30.0},
     "count-executions": {"task": "inference.tasks.count_executions", "schedule": 15.0},
+    "sweep-accounts": {"task": "registry.tasks.sweep_accounts", "schedule": 600.0},
     "send-letters": {"task": "registry.tasks.send_letters", "schedule": 10.0},
 }
 
@@ -318,6 +327,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
 ]
+SESSION_ENGINE = "registry.session_store"
 ACCOUNT_ADAPTER = "registry.accounts.Adapter"
 ACCOUNT_LOGIN_METHODS = {"email", "username"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*", "password2*"]
@@ -396,10 +406,9 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = DATA / "static"
 WHITENOISE_ADD_HEADERS_FUNCTION = add_headers
 WHITENOISE_MIMETYPES = {".mjs": "text/javascript", ".wasm": "application/wasm"}
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
-    "root": {"handlers": ["stderr"], "level": env.text("LOG_LEVEL", "INFO")},
-}
+LOG_FORMAT = env.text("LOG_FORMAT", PLAIN)
+if LOG_FORMAT not in FORMATS:
+    raise env.SettingError(f"LOG_FORMAT is {' or '.join(FORMATS)}, not {LOG_FORMAT!r}")
+# A line for each answer, beside what goes wrong.
+LOG_REQUESTS = env.boolean("LOG_REQUESTS", False)
+LOGGING = logging_config(LOG_FORMAT, env.text("LOG_LEVEL", "INFO"))

@@ -6,7 +6,7 @@ from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import include, path
 
-from config import pages
+from config import operators, pages, styleguide
 from config.openapi import pages as openapi
 
 # Staff sign in as everybody does: with their second factor, and with a limit on guesses.
@@ -15,6 +15,10 @@ admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-a
 urlpatterns = [
     path("", pages.home, name="home"),
     path("status/", pages.status, name="status"),
+    path("styleguide/", styleguide.page, name="styleguide"),
+    path("admin/state/", operators.state, name="state"),
+    path("admin/state/queue/", operators.queue, name="state-queue"),
+    path("admin/state/ledger/", operators.log, name="state-ledger"),
     path("admin/", admin.site.urls),
     path("accounts/", include("allauth.urls")),
     path("api/v1/openapi.json", openapi.as_json),

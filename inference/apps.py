@@ -25,11 +25,14 @@ class InferenceConfig(AppConfig):
 
         Webhooks tell of changes. The registry asks here which executions a card's results name.
         """
+        from inference.services import belongings
         from inference.services.ran import ran
+        from registry.belongings import add_keeper
         from registry.executions import set_source
         from registry.signals import changed, revision_committed
 
         set_source(ran)
+        add_keeper("inference", belongings.KEEPER)
         failpoints.arm(settings.FAILPOINT)
         revision_committed.connect(_on_revision, dispatch_uid="inference.inspection")
         changed.connect(_on_change, dispatch_uid="inference.outbox")

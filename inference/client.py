@@ -34,6 +34,7 @@ from inference.failpoints import reach
 _KEPT = 16
 _SLACK_S = 5.0
 _INSPECT_S = 150.0
+_SKETCH_S = 60.0
 _MAX_NEEDS = 3
 
 
@@ -409,6 +410,11 @@ class ExecutorClient:
             facts=header["facts"],
             trial=header["trial"],
         )
+
+    def sketch(self, sha256: str, read_blob: Callable[[str], bytes]) -> Frame:
+        """Return the answer with `skeleton` and `reason` of the graph with this SHA-256."""
+        request = {"op": "sketch", "sha256": sha256}
+        return self._call(request, read_blob=read_blob, patience_s=_SKETCH_S)
 
     def _call(
         self,

@@ -108,6 +108,13 @@ class UnknownExecutionError(InferenceError):
     status = 404
 
 
+class NotDrawnError(InferenceError):
+    """The graph is too large for a drawing, or cannot be read; the message says why."""
+
+    code = "not_drawn"
+    status = 422
+
+
 class IdempotencyMismatchError(InferenceError):
     """The same Idempotency-Key came with other content."""
 

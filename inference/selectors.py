@@ -13,14 +13,16 @@ from assay.dsse import PublicKey
 from inference.choices import ExecutionState
 from inference.errors import DroppedError, UnknownExecutionError
 from inference.models import Execution, Tensors
-from registry.choices import KeyRole, KeyState
+from registry.choices import KeyRole, KeyState, Target
 from registry.errors import UnknownFileError
-from registry.models import FormerName, Key
+from registry.models import FormerName, Key, ModerationAction
+from registry.moderated import standing_action
 from registry.rights import Caller, fetchable, reached, reaches, token_of
 from registry.storage import BlobStore, blobs
 
 PAGE = 50
 NONCE_BYTES = 32
+_STOPPED = "_stopped_by"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,17 @@ def own(user: Caller) -> QuerySet[Execution]:
     if user is None or not user.is_authenticated:
         return Execution.objects.none()
     return Execution.objects.filter(reached(user, "revision__model__"), caller_id=user.pk)
+
+
+def newest_example(looked_at: int = 200) -> Execution | None:
+    """Return the newest execution that anybody may see whole: it succeeded, and its entry counts.
+
+    Only the newest `looked_at` of all are looked at, so that the cost is that of these.
+    """
+    newest = Execution.objects.order_by("-id").values("pk")[:looked_at]
+    rows = visible(None).filter(pk__in=newest, state=ExecutionState.SUCCEEDED, private=False)
+    kept = rows.filter(dropped_at=None, entry__index__isnull=False)
+    return kept.select_related("input").order_by("-id").first()
 
 
 def find(execution_id: uuid.UUID | str, user: Caller) -> Execution:
@@ -135,10 +148,21 @@ def is_caller(execution: Execution, user: Caller) -> bool:
 def may_see_tensors(execution: Execution, user: Caller) -> bool:
     """Tell whether the tensors of `execution`, which `user` may know of, are for `user` too.
 
-    Those of a private execution are its caller's alone until they are disclosed.
+    Those of a private execution are its caller's alone until they are disclosed; those that
+    moderators stopped are nobody's.
     """
+    if stopped(execution) is not None:
+        return False
     closed = execution.private and execution.disclosed_at is None
     return not closed or is_caller(execution, user)
+
+
+def stopped(execution: Execution) -> ModerationAction | None:
+    """Return the action of moderators that stands against the tensors; asked once for a row."""
+    known: dict[str, ModerationAction | None] = vars(execution)
+    if _STOPPED not in known:
+        known[_STOPPED] = standing_action(Target.EXECUTION, str(execution.pk))
+    return known[_STOPPED]
 
 
 def tensor_files() -> BlobStore:

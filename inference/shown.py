@@ -15,7 +15,7 @@ from assay.statements import parse_statement
 from assay.tensors import DATATYPES, Tensor, decode_tensors
 from inference.errors import BadTensorError
 from inference.models import Execution, Tensors
-from inference.selectors import may_see_tensors, tensor_bytes
+from inference.selectors import may_see_tensors, stopped, tensor_bytes
 from inference.services.request import Declared
 from inference.services.values import unpack
 from registry.rights import Caller
@@ -29,7 +29,7 @@ _PRETTY = json.JSONEncoder(indent=2, ensure_ascii=False)
 class SetView:
     """What a page shows of a tensor set, and of its name: a digest, or a commitment.
 
-    `state` is shown, large, private or dropped; `tensors` are there when it is shown.
+    `state` is shown, large, private, stopped or dropped; `tensors` are there when it is shown.
     """
 
     state: str
@@ -60,6 +60,8 @@ def _signed_sets(execution: Execution) -> dict[str, str]:
 def _set_view(execution: Execution, row: Tensors, signed: str, which: str, user: Caller) -> SetView:
     label = "commitment" if execution.private else "tensor digest"
     sha256 = signed if execution.private else row.sha256
+    if stopped(execution) is not None:
+        return SetView(state="stopped", label=label, sha256=sha256)
     if not may_see_tensors(execution, user):
         return SetView(state="private", label=label, sha256=sha256)
     salt = (execution.salts or {}).get(which, "")

@@ -2,7 +2,15 @@ from __future__ import annotations
 
 from django.urls import path
 
-from inference import views, views_replays, views_schedules, views_traces, views_webhooks
+from inference import (
+    views,
+    views_graph,
+    views_replays,
+    views_run,
+    views_schedules,
+    views_traces,
+    views_webhooks,
+)
 from inference.oip.infer import infer_in_session
 
 EXECUTION = "executions/<uuid:execution>"
@@ -17,7 +25,8 @@ urlpatterns = [
     path(f"{EXECUTION}/output.tensors", views.output_tensors),
     path(f"{EXECUTION}/input.tensors", views.input_tensors),
     path(f"{EXECUTION}/trace", views_traces.ask_for_trace),
-    path(f"{MODEL}/run/", views.run),
+    path(f"{MODEL}/graph/skeleton.json", views_graph.graph_skeleton),
+    path(f"{MODEL}/run/", views_run.run),
     path(f"{MODEL}/run/<str:version>/infer", infer_in_session),
     path(f"{MODEL}/executions/", views.model_executions),
     path("schedules/", views_schedules.schedule_list),

@@ -1,9 +1,8 @@
-"""Pages and files of executions, and the Run tab of a model (it works without a script)."""
+"""Pages and files of executions."""
 
 from __future__ import annotations
 
 import uuid
-from typing import Any
 
 from django.conf import settings
 from django.http import (
@@ -16,7 +15,7 @@ from django.http import (
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.utils.cache import get_conditional_response, patch_vary_headers
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_safe
 
 from assay.statements import timestamp
 from inference import selectors, shown as shows
@@ -29,18 +28,13 @@ from inference.errors import (
     UnknownExecutionError,
 )
 from inference.models import Execution, Tensors
-from inference.oip.parse import parse_json
 from inference.oip.views import caller_of
 from inference.services import expiry
-from inference.services.plan import Wishes, find_target, make_plan, signature_of
-from inference.services.request import read_json_tensor
-from inference.services.run import Outcome, infer
 from inference.views_replays import replays_context
 from inference.views_traces import trace_context
 from ledger import services as ledger
 from ledger.errors import LedgerError, NotIncludedError
-from registry.errors import RegistryError
-from registry.models import Release
+from registry.moderated import need_tensors
 from registry.rights import Caller
 from registry.views.lines import verify_lines
 from registry.views.shown import shown
@@ -174,6 +168,7 @@ def input_tensors(request: HttpRequest, execution: uuid.UUID) -> HttpResponseBas
 
 
 def _check_tensors(row: Execution, reader: Caller) -> None:
+    need_tensors(row.pk)
     if not selectors.may_see_tensors(row, reader):
         raise PrivateError("This execution is private: its tensors are its caller's alone.")
     if row.dropped_at is not None:
@@ -219,60 +214,3 @@ def _problem(error: InferenceError | LedgerError) -> JsonResponse:
     if error.status == 503 or isinstance(error, NotIncludedError):
         headers["Retry-After"] = "1"
     return JsonResponse(body, status=error.status, headers=headers)
-
-
-# ------------------------------------------------------------------ the Run tab
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-def run(request: HttpRequest, owner: str, name: str) -> HttpResponse:
-    """Show the form made from the model's inputs; run what was typed, and keep it."""
-    found = shown(request, owner, name)
-    context: dict[str, Any] = {**found.context(), "result": None, "error": None, "inputs": []}
-    if found.release is not None:
-        try:
-            context |= _form(request, found.model.full_name, found.release)
-        except (InferenceError, RegistryError) as error:
-            context["error"] = _told(error)
-    context.setdefault("typed", request.POST.get("inputs", ""))
-    refused = request.method == "POST" and context["error"]
-    status = context["error"]["status"] if refused else 200
-    return render(request, "inference/run.html", context, status=status)
-
-
-def _told(error: InferenceError | LedgerError | RegistryError) -> dict[str, Any]:
-    return {"code": error.code, "message": error.message, "status": error.status}
-
-
-def _form(request: HttpRequest, full_name: str, release: Release) -> dict[str, Any]:
-    signature = signature_of(release.revision)
-    context: dict[str, Any] = {"inputs": [item.to_dict() for item in signature.inputs]}
-    if request.method != "POST":
-        return {**context, "typed": shows.example_inputs(signature.inputs)}
-    typed = request.POST.get("inputs", "")
-    context["typed"] = typed
-    target = find_target(full_name, release.version, request.user)
-    try:
-        given = [read_json_tensor(item, index) for index, item in enumerate(_items(typed))]
-        limit_s = float(settings.INFER_DEADLINE_S)
-        plan = make_plan(target, given, Wishes(), request.user, limit_s=limit_s)
-        return {**context, "result": _result(infer(plan))}
-    except (InferenceError, LedgerError) as error:
-        return {**context, "error": _told(error)}
-
-
-def _items(typed: str) -> list[Any]:
-    value = parse_json(typed.encode("utf-8", "replace"))
-    items = value.get("inputs") if isinstance(value, dict) else value
-    if not isinstance(items, list):
-        raise BadRequestError("Write an array of tensors, or an object with the field 'inputs'.")
-    return items
-
-
-def _result(outcome: Outcome) -> dict[str, Any]:
-    execution = outcome.execution
-    return {
-        "execution": execution,
-        "outputs": shows.outputs_view(outcome.outputs),
-        "receipt_url": f"/executions/{execution.pk}/receipt",
-    }

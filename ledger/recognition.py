@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?"
+_UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _SITE = r"(?:https?://[^/\s]+)?"
 
 
@@ -18,6 +19,7 @@ class Form(StrEnum):
     DIGEST = "a SHA-256"
     ENVELOPE = "the address of an envelope"
     KEY = "the address of a key"
+    EXECUTION = "the id of an execution"
     MODEL = "the name of a model"
     OWNER = "the name of an owner"
     UNKNOWN = "nothing that this log is searched by"
@@ -25,7 +27,7 @@ class Form(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What was typed: `value` is a decimal number, 64 lower-case hex digits, or a name."""
+    """What was typed: `value` is a decimal number, 64 lower-case hex digits, an id, or a name."""
 
     form: Form
     value: str
@@ -38,9 +40,11 @@ _FORMS = (
     (Form.DIGEST, re.compile(r"(?:sha256[:-])?(?P<value>[0-9a-f]{64})", re.IGNORECASE)),
     (Form.ENVELOPE, re.compile(_SITE + r"/(?:[^\s?#]+/)?envelopes/(?P<value>[0-9a-f]{64})")),
     (Form.KEY, re.compile(_SITE + r"/keys/(?P<value>[0-9a-f]{64})/?")),
+    (Form.EXECUTION, re.compile(rf"(?:{_SITE}/executions/)?(?P<value>{_UUID})/?", re.IGNORECASE)),
     (Form.MODEL, re.compile(rf"(?P<value>{_NAME}/{_NAME})/?")),
     (Form.OWNER, re.compile(rf"(?P<value>{_NAME})/?")),
 )
+_LOWERED = (Form.DIGEST, Form.EXECUTION)
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{43}=")
 
 
@@ -52,5 +56,5 @@ def recognise(typed: str) -> Asked:
     for form, pattern in _FORMS:
         if match := pattern.fullmatch(text):
             value = match["value"]
-            return Asked(form=form, value=value.lower() if form is Form.DIGEST else value)
+            return Asked(form=form, value=value.lower() if form in _LOWERED else value)
     return Asked(form=Form.UNKNOWN, value=text)

@@ -1,4 +1,7 @@
-"""allauth's hooks: a person's user name is also their name in addresses."""
+"""allauth's hooks: a person's user name is also their name in addresses; what a sign-in leaves.
+
+A new password ends every other session, one that was reset by a letter ends them all.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,14 @@ from typing import Any
 from allauth.account.adapter import DefaultAccountAdapter
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.utils import timezone
 
 from registry.errors import RegistryError
 from registry.models import Owner
 from registry.names import check_owner_name
+from registry.services import sessions
 from registry.services.owners import create_person
+from registry.session_store import SIGN_IN
 
 
 def validate_username(value: str) -> None:
@@ -37,3 +43,17 @@ class Adapter(DefaultAccountAdapter):
             if commit:
                 create_person(saved)
         return saved
+
+
+def on_sign_in(request: Any, user: Any, **_: Any) -> None:
+    """Write into the session on what device it began."""
+    agent = request.META.get("HTTP_USER_AGENT", "")
+    request.session[SIGN_IN] = {
+        "device": sessions.device_words(agent),
+        "at": timezone.now().isoformat(),
+    }
+
+
+def on_new_password(request: Any, user: Any, **_: Any) -> None:
+    """End the sessions that began with the old password."""
+    sessions.end_others(user, request.session.session_key)

@@ -181,6 +181,7 @@ class AuditEventAdmin(ReadOnly):
 # ------------------------------------------------------------------ accounts
 
 import_module("registry.admin_storage")  # quotas, appeals
+import_module("registry.admin_moderation")
 import_module("allauth.mfa.admin")  # registers the stock class, as the import of auth's above did
 admin.site.unregister([User, Authenticator])
 

@@ -149,3 +149,63 @@ class AppealState(models.TextChoices):
     WAITING = "waiting", "waiting for a moderator"
     UPHELD = "upheld", "the refusal stands"
     AGAIN = "again", "inspected again"
+
+
+class Target(models.TextChoices):
+    """What moderators act on."""
+
+    MODEL = "model", "model"
+    RELEASE = "release", "release"
+    FILE = "file", "file, wherever it lies"
+    OWNER = "owner", "person or organisation"
+    EXECUTION = "execution", "tensors of an execution"
+    KEY = "key", "key"
+
+
+class Act(models.TextChoices):
+    """What moderators do: the closed list of the `moderation` statement."""
+
+    HIDE = "hide", "hide"
+    RESTORE = "restore", "restore"
+    TAKEDOWN = "takedown", "take down"
+    SUSPEND = "suspend", "suspend"
+    REINSTATE = "reinstate", "reinstate"
+
+
+class Standing(models.TextChoices):
+    """What moderators left a thing at; `""` is as its owner wants it."""
+
+    GOOD = "", "nothing stands against it"
+    HIDDEN = "hidden", "hidden"
+    TAKEN_DOWN = "taken_down", "taken down"
+    SUSPENDED = "suspended", "suspended"
+
+
+class Category(models.TextChoices):
+    """Why moderators act, and why readers report."""
+
+    ILLEGAL = "illegal", "against the law"
+    COPYRIGHT = "copyright", "somebody else's work"
+    PERSONAL_DATA = "personal-data", "personal data"
+    MALICIOUS = "malicious", "made to do harm"
+    DECEPTION = "deception", "pretends to be another, or to be what it is not"
+    ABUSE = "abuse", "spam, or abuse of people"
+    COMPROMISE = "compromise", "a key or an account in wrong hands"
+    CORRECTION = "correction", "an earlier action was wrong, or its cause is gone"
+    OTHER = "other", "something else; the text says what"
+
+
+class ReportState(models.TextChoices):
+    """Where a reader's report stands; all but `waiting` are final."""
+
+    WAITING = "waiting", "waiting for a moderator"
+    ACTED = "acted", "something was done"
+    DISMISSED = "dismissed", "nothing was done"
+
+
+class ObjectionState(models.TextChoices):
+    """Where the appeal against an action stands; all but `waiting` are final."""
+
+    WAITING = "waiting", "waiting for another moderator"
+    UPHELD = "upheld", "the action stands"
+    GRANTED = "granted", "the action was undone"

@@ -256,3 +256,52 @@ class PreconditionFailedError(RegistryError):
 
     code = "precondition_failed"
     status = 412
+
+
+class ModeratedError(RegistryError):
+    """Base of what moderators stopped; `detail` has the action and its signed statement.
+
+    `links` is the header `Link` that goes with the answer.
+    """
+
+    code = "moderated"
+    status = 403
+
+    def __init__(self, message: str, *, links: str = "", **detail: Any) -> None:
+        super().__init__(message, **detail)
+        self.links = links
+
+
+class TakenDownError(ModeratedError):
+    """Moderators took this down; `detail` has the action and its signed statement (RFC 7725)."""
+
+    code = "taken_down"
+    status = 451
+
+
+class HiddenError(ModeratedError):
+    """Moderators hid this: it is neither downloaded nor run; `detail` has the action."""
+
+    code = "hidden"
+    status = 403
+
+
+class SuspendedError(ModeratedError):
+    """The account is suspended: it reads, and changes nothing; `detail` has the action."""
+
+    code = "suspended"
+    status = 403
+
+
+class UnknownActionError(RegistryError):
+    """There is no such action of moderators."""
+
+    code = "unknown_action"
+    status = 404
+
+
+class TooManyReportsError(RegistryError):
+    """So many reports came from one place lately; `detail` says how many an hour may have."""
+
+    code = "too_many_reports"
+    status = 429

@@ -16,12 +16,14 @@ class Ran:
     """An execution: the revision that it ran, and the SHA-256 of its statement's PAE in the ledger.
 
     `pae_sha256` is 32 bytes; None for an execution that is not logged, because it failed or waits.
+    `caller_id` is the account that started it, None for nobody who was signed in.
     """
 
     id: UUID
     batch: UUID | None
     revision: str
     pae_sha256: bytes | None
+    caller_id: int | None = None
 
 
 # The executions with the first ids, and all those of the batches with the second.

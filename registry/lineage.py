@@ -16,7 +16,7 @@ from django.db.models.functions import Concat, Lower
 
 from registry.models import FormerName, Model, Release, Revision
 from registry.rights import Caller, readable
-from registry.selectors import INSPECTED
+from registry.selectors import INSPECTED, STANDS
 
 MAX_PARENTS, MAX_CHILDREN, MAX_FORMER = 20, 50, 3
 
@@ -72,7 +72,7 @@ def children(model: Model, user: Caller = None) -> list[Child]:
     passed its inspection. A model is found by its present name and by the last `MAX_FORMER` that it
     had, each as statements spell it. One query.
     """
-    newest = Release.objects.filter(model=OuterRef("model"), yanked_at=None).order_by("-number")
+    newest = Release.objects.filter(STANDS, model=OuterRef("model")).order_by("-number")
     former = FormerName.objects.filter(model=model).order_by("-created_at", "-pk")
     as_json = former.annotate(json=Func("name", function="to_jsonb", output_field=JSONField()))
     names: list[Any] = [model.full_name]

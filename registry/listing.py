@@ -22,6 +22,7 @@ from registry.errors import InvalidInputError
 from registry.finding import Filters
 from registry.models import Key, Model, Release, SearchDocument
 from registry.rights import Caller, owned, readable
+from registry.selectors import STANDS
 
 PAGE = 30
 SORTS = (
@@ -192,7 +193,7 @@ def _read(cursor: str, sort: str, read: Callable[[str], Any]) -> tuple[Any, int]
 
 def newest_releases(user: Caller, limit: int) -> list[Release]:
     """Return the newest releases that `user` may know of and nobody withdrew."""
-    rows = Release.objects.filter(readable(user, "model__"), yanked_at=None)
+    rows = Release.objects.filter(STANDS, readable(user, "model__"))
     # Rows are numbered as they come, and the newest numbers are found without sorting them all.
     return list(rows.select_related("model__owner", "revision").order_by("-pk")[:limit])
 

@@ -6,6 +6,8 @@
 3. A token does at most what its scope says, and a limited one reaches only its limits. The account
    that authentication returns carries the token (`carry`), so nobody has to hand it on.
 4. Nobody does anything with what is deleted.
+5. What moderators hid or took down gives its files to nobody; who is suspended, a person or an
+   organisation, changes nothing, and reads as before (`registry.moderated`).
 """
 
 from __future__ import annotations
@@ -14,15 +16,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
-from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Subquery, Value, When
 from django.db.models.expressions import Combinable
 
+from registry import moderated
 from registry.choices import (
     AccessState,
     Action,
     MemberState,
     OwnerKind,
     Role,
+    Standing,
     TokenScope,
     Visibility,
 )
@@ -48,6 +52,9 @@ SCOPES: dict[str, frozenset[Action]] = {
     TokenScope.ADMIN: _ADMIN,
 }
 SHOWN = (Visibility.PUBLIC, Visibility.GATED)
+_SUSPENDED = Q(user__owner__standing=Standing.SUSPENDED)
+# What a membership is worth: whoever is suspended reads.
+_ROLE = Case(When(_SUSPENDED, then=Value(Role.READER.value)), default=F("role"))
 _CARRIED = "assay_token"
 _REMEMBERED = "assay_standing"
 
@@ -107,7 +114,8 @@ def standing(user: Caller) -> dict[str, Combinable]:
     approved = AccessRequest.objects.filter(
         user_id=user.pk, model=OuterRef("pk"), state=AccessState.APPROVED
     )
-    return {"role": Subquery(mine.values("role")[:1]), "approved": Exists(approved)}
+    role = mine.annotate(counts=_ROLE).values("counts")[:1]
+    return {"role": Subquery(role), "approved": Exists(approved)}
 
 
 def remember(user: Caller, model: Model) -> None:
@@ -135,7 +143,7 @@ def role_in(user: Caller, owner: Owner) -> Role | None:
     if owner.pk in known.roles:
         return known.roles[owner.pk]
     found = Membership.objects.filter(user_id=user.pk, owner=owner, state=MemberState.MEMBER)
-    role = found.values_list("role", flat=True).first()
+    role = found.annotate(counts=_ROLE).values_list("counts", flat=True).first()
     return None if role is None else Role(role)
 
 
@@ -145,12 +153,14 @@ def can(user: Caller, action: Action, obj: Owner | Model) -> bool:
     To write to an owner is to make a model there, or to move one there.
     """
     model = obj if isinstance(obj, Model) else None
-    if model is not None and model.deleted_at is not None:
+    if model is not None and _is_stopped(action, model):
         return False
     if _for_everybody(action, obj):
         return True
     owner = obj.owner if isinstance(obj, Model) else obj
     if not isinstance(user, AbstractBaseUser):
+        return False
+    if owner.standing == Standing.SUSPENDED and action not in _READER:
         return False
     if not _token_allows(user, action, owner, model):
         return False
@@ -158,6 +168,12 @@ def can(user: Caller, action: Action, obj: Owner | Model) -> bool:
     if role is not None and action in ROLES[role]:
         return True
     return model is not None and action == Action.FILES and _approved(user, model)
+
+
+def _is_stopped(action: Action, model: Model) -> bool:
+    if model.deleted_at is not None:
+        return True
+    return action == Action.FILES and model.standing != Standing.GOOD
 
 
 def _for_everybody(action: Action, obj: Owner | Model) -> bool:
@@ -182,6 +198,8 @@ def need(user: Caller, action: Action, obj: Owner | Model) -> None:
     Raises:
         UnknownModelError: they may not even know of the model.
         GatedError: the files of a gated model, before the request is approved.
+        TakenDownError, HiddenError: the files of what moderators stopped.
+        SuspendedError: the caller, or the owner whom they speak for, is suspended.
         NotAllowedError: whatever else is missing; the words say what.
     """
     if can(user, action, obj):
@@ -190,12 +208,16 @@ def need(user: Caller, action: Action, obj: Owner | Model) -> None:
         if not can(user, Action.READ, obj):
             raise unknown_model(obj.full_name)
         if action == Action.FILES:
+            moderated.need_good(obj)
             raise GatedError(
                 f"The files of {obj.full_name} are for those whose request was approved: "
                 "ask on the model's page.",
                 model=obj.full_name,
             )
     owner = obj.owner if isinstance(obj, Model) else obj
+    if role_in(user, owner) is not None:
+        moderated.need_good(owner)
+        moderated.need_active(user)
     raise NotAllowedError(_refusal(user, action, owner), owner=owner.name, action=str(action))
 
 
@@ -283,10 +305,14 @@ def owned(user: Caller, action: Action, prefix: str = "") -> Q:
     memberships = Membership.objects.filter(
         user_id=user.pk, state=MemberState.MEMBER, role__in=roles
     )
+    active = Q()
+    if action not in _READER:
+        memberships = memberships.exclude(_SUSPENDED)
+        active = ~Q(**{f"{prefix}owner__standing": Standing.SUSPENDED})
     found = Q(**{f"{prefix}owner__user_id": user.pk}) | Q(
         **{f"{prefix}owner_id__in": memberships.values("owner_id")}
     )
-    return found & _limits(token, prefix)
+    return found & active & _limits(token, prefix)
 
 
 def _limits(token: ApiToken | None, prefix: str) -> Q:
@@ -299,9 +325,12 @@ def _limits(token: ApiToken | None, prefix: str) -> Q:
 
 
 def readable(user: Caller, prefix: str = "") -> Q:
-    """Return the condition for models that `user` may know of; `prefix` leads to the model."""
+    """Return the condition for models in the lists of `user`; `prefix` leads to the model.
+
+    Those that moderators hid or took down are in their owners' lists alone.
+    """
     there = Q(**{f"{prefix}deleted_at": None})
-    shown = Q(**{f"{prefix}visibility__in": SHOWN})
+    shown = Q(**{f"{prefix}visibility__in": SHOWN, f"{prefix}standing": Standing.GOOD})
     if not isinstance(user, AbstractBaseUser):
         return there & shown
     return there & (shown | owned(user, Action.READ, prefix))

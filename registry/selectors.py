@@ -14,7 +14,8 @@ from django.db.models.functions import Lower
 from assay.dsse import PublicKey
 from assay.manifest import Manifest, is_ignored
 from ledger import services as ledger
-from registry.choices import Action, ClaimKind, RevisionState
+from registry import moderated
+from registry.choices import Action, ClaimKind, RevisionState, Standing
 from registry.errors import (
     MovedError,
     NoGraphError,
@@ -50,6 +51,7 @@ INSPECTED = (RevisionState.PASSED, RevisionState.FLAGGED)
 PAGE = 30
 REVISION_ID = re.compile(r"[0-9a-f]{40}")
 LATEST = "latest"  # an alias that every model has: nobody moves it
+STANDS = Q(yanked_at=None, standing=Standing.GOOD)  # neither withdrawn nor stopped by moderators
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +85,7 @@ def find_model(
 
     Raises:
         UnknownModelError: there is none, or none that `user` may know of.
+        TakenDownError: moderators took it down.
         MovedError: it has another owner now, and that name (unless `follow`).
     """
     owner, separator, rest = name.partition("/")
@@ -106,6 +109,7 @@ def find_model(
         model = moved
     if model is None or not may_read(user, model):
         raise unknown_model(name)
+    moderated.need_up(model)
     return model
 
 
@@ -120,7 +124,7 @@ def _formerly(name: str) -> Model | None:
 
 
 def _newest() -> QuerySet[Release]:
-    return Release.objects.filter(model=OuterRef("pk"), yanked_at=None).order_by("-number")
+    return Release.objects.filter(STANDS, model=OuterRef("pk")).order_by("-number")
 
 
 def _with_latest(models: QuerySet[Model]) -> QuerySet[Model]:
@@ -144,6 +148,7 @@ def find_revision(model: Model, revision_id: str, user: Caller = None) -> Revisi
 
     Raises:
         UnknownRevisionError: there is none that `user` may know of.
+        TakenDownError: moderators took down its release.
     """
     revision = (
         Revision.objects.select_related("model__owner", "author", "release")
@@ -154,6 +159,7 @@ def find_revision(model: Model, revision_id: str, user: Caller = None) -> Revisi
         raise UnknownRevisionError(
             f"{model.full_name} has no revision '{revision_id[:80]}'.", revision=revision_id[:80]
         )
+    moderated.need_up(getattr(revision, "release", None))
     return revision
 
 
@@ -213,8 +219,8 @@ def release_before(release: Release) -> Release | None:
 
 
 def newest_release(model: Model) -> Release | None:
-    """Return the newest release that was not withdrawn."""
-    return releases(model).filter(yanked_at=None).first()
+    """Return the newest release that was neither withdrawn nor stopped by moderators."""
+    return releases(model).filter(STANDS).first()
 
 
 def find_version(
@@ -223,13 +229,21 @@ def find_version(
     """Return the release that `version` names: a version, an alias, `latest`, a revision's id.
 
     `latest`, None and `""` name the newest release that was not withdrawn; a withdrawn one still
-    answers to its own version and to aliases, so that nothing breaks that was pinned to it.
+    answers to its own version and to aliases, so that nothing breaks that was pinned to it. So does
+    one that moderators hid, for its evidence.
     `claims` fetches those of the release with it.
 
     Raises:
         NotReleasedError: the model, or that revision of it, was never signed and released.
         UnknownRevisionError: the model has nothing of that name.
+        TakenDownError: moderators took it down.
     """
+    release = _find_version(model, version, user=user, claims=claims)
+    moderated.need_up(release)
+    return release
+
+
+def _find_version(model: Model, version: str | None, *, user: Caller, claims: bool) -> Release:
     rows = releases(model) if claims else releases(model).prefetch_related(None)
     if version and REVISION_ID.fullmatch(version):
         return _release_of_revision(rows, model, version, user)
@@ -241,7 +255,7 @@ def find_version(
             return found
         if version.lower() != LATEST:
             return find_release(model, version)
-    release = rows.filter(yanked_at=None).first()
+    release = rows.filter(STANDS).first()
     if release is None:
         raise NotReleasedError(
             f"{model.full_name} has no release yet: its owner has to sign one.",
@@ -256,8 +270,11 @@ def resolve(model: Model, version: str | None, *, user: Caller = None) -> Runnab
     Raises:
         NotReleasedError, UnknownRevisionError: as `find_version`.
         NoGraphError: it can be downloaded and not run.
+        TakenDownError, HiddenError: moderators stopped the release, or one of its files.
     """
     release = find_version(model, version, user=user)
+    moderated.need_good(release)
+    moderated.need_content(release.revision_id)
     if not release.revision.graph_path:
         raise NoGraphError(
             f"{model.full_name} {release.version} holds no ONNX graph and cannot be run.",
@@ -293,7 +310,12 @@ def files_of(revisions: Iterable[Revision]) -> QuerySet[RevisionFile]:
 
 
 def file_of(revision: Revision, path: str) -> RevisionFile:
-    """Return the file at `path`; UnknownFileError when the revision has none."""
+    """Return the file at `path`, to be given out.
+
+    Raises:
+        UnknownFileError: the revision has none.
+        TakenDownError, HiddenError: moderators stopped it, or the release that it is of.
+    """
     file = files(revision).filter(path=_text(path)).first()
     if file is None:
         raise UnknownFileError(
@@ -301,6 +323,7 @@ def file_of(revision: Revision, path: str) -> RevisionFile:
             path=path[:200],
             revision=revision.pk,
         )
+    moderated.need_good(getattr(revision, "release", None), file.blob)
     return file
 
 
@@ -348,6 +371,7 @@ def public_blob(sha256: str) -> Blob:
 
     Raises:
         UnknownFileError: no such content, or none that is public.
+        TakenDownError, HiddenError: moderators stopped it, or all that it is a file of.
     """
     file = (
         RevisionFile.objects.filter(
@@ -355,11 +379,13 @@ def public_blob(sha256: str) -> Blob:
             blob_id=_text(sha256),
             revision__release__isnull=False,
         )
-        .select_related("blob")
+        .select_related("blob", "revision__release", "revision__model")
+        .order_by("revision__model__standing", "revision__release__standing")
         .first()
     )
     if file is None:
         raise UnknownFileError("No public content has this digest.", sha256=sha256[:80])
+    moderated.need_good(file.blob, file.revision.release, file.revision.model)
     return file.blob
 
 

@@ -8,7 +8,16 @@ from uuid import UUID
 from celery import shared_task
 from kombu.exceptions import OperationalError
 
-from registry.services import collection, counters, downloads, letters, uploads, xet
+from registry.services import (
+    closing,
+    collection,
+    counters,
+    downloads,
+    letters,
+    sessions,
+    uploads,
+    xet,
+)
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +47,13 @@ def collect_blobs() -> None:
 def send_letters() -> None:
     """Send the letters that are due."""
     letters.send_due()
+
+
+@shared_task
+def sweep_accounts() -> None:
+    """Close the accounts whose day has come, and take away sessions that have run out."""
+    sessions.sweep()
+    closing.sweep()
 
 
 @shared_task

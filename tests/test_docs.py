@@ -70,3 +70,19 @@ def test_every_endpoint_for_programs_is_documented() -> None:
         if route.startswith("/api/")
     ]
     assert [route for route in routes if "^" not in route and f"`{route}`" not in api] == []
+
+
+def test_every_page_is_documented() -> None:
+    """Below `/admin/`, only what is ours; a pattern (`^`) is that of a link in a message."""
+    text = page("pages.md") + page("api.md")
+    routes = addresses(get_resolver("config.urls").url_patterns)
+    pages = [
+        route for route in routes if not route.startswith("/admin/") or "/admin/state/" in route
+    ]
+    assert [route for route in pages if "^" not in route and f"`{route}`" not in text] == []
+
+
+def test_no_page_is_documented_that_is_not_there() -> None:
+    known = set(addresses(get_resolver("config.urls").url_patterns)) | {"/admin/"}
+    listed = re.findall(r"^\| `(/[^`]*)` \|", page("pages.md"), re.MULTILINE)
+    assert [route for route in listed if route not in known] == []

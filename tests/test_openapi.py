@@ -68,6 +68,7 @@ def things(scene: Scene) -> dict[str, Any]:
         "fingerprint": places["key"],
         "digest": places["token"],
         "upload_id": places["upload"],
+        "action_number": 1,
         "transfer_id": int(places["offered"]),
         "publisher_id": int(places["open_publisher"]),
         "execution": places["run"],

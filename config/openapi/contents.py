@@ -391,7 +391,7 @@ MODELS = Chapter(
         differences.Differences: {
             "get": op(
                 *("compareRevisions", "What changed", part("Differences")),
-                "unknown_revision gated not_allowed store_away",
+                "unknown_revision gated hidden not_allowed store_away",
                 asked=(
                     asked("from", _SIDE_WORDS, required=True),
                     asked("to", _SIDE_WORDS, required=True),

@@ -142,8 +142,10 @@ OWNERS = Chapter(
         owners.Account: {
             "get": op("getAccount", "Who you are", part("Owner")),
             "delete": op(
-                *("closeAccount", "Close your account", None, "last_admin conflict"),
-                body=people.ClosingIn,
+                *("closeAccount", "Let your account be closed in a week"),
+                {202: shape("", closes_at=TIME, to=maybe(TEXT))},
+                "last_admin conflict unknown_owner name_taken too_large too_many suspended",
+                body=people.AccountClosingIn,
             ),
         },
         audit.Activity: {

@@ -25,6 +25,7 @@ GENERAL = {
     "unsupported_media_type": (415, "The body is of another media type."),
     "unavailable": (503, "The database does not answer; try again in a moment."),
 }
+PROBLEM = "application/problem+json"  # RFC 9457: what status 451 answers with
 # A part of the address -> what it is, and the code when there is none of that name.
 PLACES = {
     "owner": ("A person or an organisation.", "unknown_owner"),
@@ -37,6 +38,7 @@ PLACES = {
     "person": ("A user name.", "unknown_request"),
     "publisher_id": ("A trusted publisher.", "unknown_publisher"),
     "transfer_id": ("A transfer.", "unknown_request"),
+    "action_number": ("The number of an action of moderators.", "unknown_action"),
     "upload_id": ("An upload.", "unknown_upload"),
     "number": ("A number.", ""),
     "digest": ("A token's id.", "unknown_token"),
@@ -51,7 +53,7 @@ PLACES = {
     "schedule": ("A schedule.", "unknown_schedule"),
 }
 # Parts that are numbers: one below zero leads to no view.
-NUMBERS = frozenset({"number", "publisher_id", "transfer_id"})
+NUMBERS = frozenset({"action_number", "number", "publisher_id", "transfer_id"})
 
 SHAPES: dict[str, Schema] = {
     "Problem": shape(
@@ -92,7 +94,7 @@ def codes_of(view: APIView, method: str, places: Iterable[str], one: Op) -> dict
 
 def _of_places(places: set[str]) -> Iterator[str]:
     if {"owner", "name"} <= places:
-        yield "moved"
+        yield from ("moved", "taken_down")
         places = places - {"owner"}
     for place in places:
         code = PLACES[place][1]
@@ -111,6 +113,8 @@ def _of_view(view: APIView, method: str, one: Op) -> Iterator[str]:
         yield "too_many_requests"
     if view.get_authenticators():
         yield "not_authenticated"
+        if writes:
+            yield "suspended"
         if writes or IsAuthenticated in view.permission_classes:
             yield "not_allowed"
     if method in EDITS and isinstance(view, RestView):
@@ -138,8 +142,15 @@ def answer_of(name: str) -> dict[str, Any]:
     error = shape(code={"type": "string", "enum": codes})
     answer: dict[str, Any] = {
         "description": words,
-        "content": {JSON: {"schema": {"allOf": [part("Problem"), shape(error=error)]}}},
+        "content": {
+            PROBLEM if status == "451" else JSON: {
+                "schema": {"allOf": [part("Problem"), shape(error=error)]}
+            }
+        },
     }
+    if status == "451":
+        link = described(TEXT, "Who blocks it (`blocked-by`), and where it says why.")
+        answer["headers"] = {"Link": {"schema": link}}
     if status == "308":
         location = described(TEXT, "The address of today.")
         answer["headers"] = {"Location": {"schema": location}}

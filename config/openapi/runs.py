@@ -195,6 +195,7 @@ _CANCEL = header("Cancel-After", "Such as `90` or `15m`: shortens the deadline."
 _LAST = header("Last-Event-ID", "Go on after this event.")
 _PLANNED = (
     "bad_request bad_tensor not_offered not_runnable account_needed no_graph not_released gated"
+    " hidden taken_down"
     " unknown_model unknown_revision unknown_webhook idempotency_mismatch still_running ended"
     " too_large executor_away moved not_inspected"
 )
@@ -314,7 +315,7 @@ TRACES = Chapter(
         traces.AskForTrace: {
             "post": op(
                 *("askForTrace", "Ask for a trace", {202: part("Trace")}),
-                "not_traceable too_many_traces dropped private",
+                "not_traceable too_many_traces dropped private hidden taken_down",
             ),
         },
         traces.Traces: {

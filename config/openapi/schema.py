@@ -18,7 +18,16 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.permissions import AllowAny, IsAuthenticated
 
-from config.openapi import contents, ledger, people, problems, releases, runs, standing
+from config.openapi import (
+    contents,
+    ledger,
+    moderation,
+    people,
+    problems,
+    releases,
+    runs,
+    standing,
+)
 from config.openapi.terms import Chapter, Op, Schema
 from registry.api.rest import READS, RestView
 
@@ -29,6 +38,7 @@ CHAPTERS: tuple[Chapter, ...] = (
     *people.CHAPTERS,
     *runs.CHAPTERS,
     *standing.CHAPTERS,
+    *moderation.CHAPTERS,
     *ledger.CHAPTERS,
 )
 SHAPES: dict[str, Schema] = {
@@ -38,6 +48,7 @@ SHAPES: dict[str, Schema] = {
     **people.SHAPES,
     **runs.SHAPES,
     **standing.SHAPES,
+    **moderation.SHAPES,
     **ledger.SHAPES,
 }
 HEADERS = {

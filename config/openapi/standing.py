@@ -153,7 +153,8 @@ SCHEDULES = Chapter(
             "post": op(
                 *("createSchedule", "Make a schedule", {201: part("Schedule")}),
                 "bad_request bad_tensor bad_schedule too_many_schedules not_offered not_runnable"
-                " no_graph not_released gated unknown_model unknown_revision unknown_webhook"
+                " no_graph not_released gated hidden taken_down unknown_model unknown_revision"
+                " unknown_webhook"
                 " executor_away account_needed too_large moved not_inspected",
                 body=part("ScheduleIn"),
             ),

@@ -1,5 +1,7 @@
 """`inspect`: the jailed walk, the jailed checker, then a load and one trial run, each alone.
 
+`sketch`: the jailed walk again, for the skeleton that a page draws.
+
 Every step runs in a fresh process that is killed at its limit; the first failure ends the
 inspection. Only the trial run flags instead of refusing: a model that cannot be run on zeros may
 still be worth publishing.
@@ -23,7 +25,7 @@ from inference.executor.hosts import (
     ModelError,
     printable,
 )
-from inference.executor.limits import LOAD_MEMORY, Limits
+from inference.executor.limits import LOAD_MEMORY, SLOT_WAIT_S, Limits
 from inference.executor.programs import Program
 from inference.executor.protocol import (
     DeadlinePassedError,
@@ -83,6 +85,7 @@ class Inspector:
         self._spawner = spawner
         self._limits = limits
         self._lock = threading.Lock()
+        self._sketching = threading.Lock()  # readers wait here, and never for an inspection
 
     def inspect(self, request: Frame, blobs: Blobs) -> Report:
         """Return `{"verdict", "findings", "facts", "trial"}`.
@@ -108,6 +111,30 @@ class Inspector:
                 return _report(findings, facts, None)
             trial = self.trial(model)
         return _report(findings + trial.pop("findings"), facts, trial)
+
+    def sketch(self, request: Frame, blobs: Blobs) -> Report:
+        """Return `{"skeleton", "reason"}` of the graph with the SHA-256 in the request.
+
+        Raises:
+            RefusalError: bad_input; busy: others are waiting for theirs.
+            NeedError: the graph has to be sent first.
+        """
+        match request.header.get("sha256"):
+            case str(sha256):
+                data = blobs(sha256)
+            case _:
+                raise RefusalError("bad_input", "the request names no graph")
+        if data is None:
+            raise NeedError([sha256])
+        if not self._sketching.acquire(timeout=SLOT_WAIT_S):
+            raise RefusalError("busy", "another graph is being read", retry=True)
+        try:
+            answer = self._child("sketch", data, {})
+        finally:
+            self._sketching.release()
+        if "skeleton" in answer:
+            return answer
+        return {"skeleton": None, "reason": answer["findings"][0]["remedy"]}
 
     def trial(self, model: ModelBytes) -> Report:
         """Load `model` in a fresh process and run it once on zeros.

@@ -10,9 +10,11 @@
     trace     run a model again, and hash every value (see `trace`)
     probe     run a model several times in fresh processes, and hash each output (see `probe`)
     inspect   check an ONNX file (see `inspection`)
+    sketch    the skeleton of an ONNX graph, for a drawing (see `inspect.sketch`)
     blob      a file of a model, for the next request of the same connection
 
-`infer`, `load`, `warm` and `inspect` answer `{"need": [{"sha256"}]}` when files are missing here.
+`infer`, `load`, `warm`, `inspect` and `sketch` answer `{"need": [{"sha256"}]}` when files are
+missing here.
 """
 
 from __future__ import annotations
@@ -117,6 +119,7 @@ class Service:
             "load": self.load,
             "warm": self.warm,
             "inspect": self.inspect,
+            "sketch": self.sketch,
             "trace": self.trace,
             "probe": self.probe,
             "blob": self.blob,
@@ -192,6 +195,10 @@ class Service:
         """Check an ONNX file."""
         report = self._inspector.inspect(request, session.blobs.get)
         return _ok(**report)
+
+    def sketch(self, request: Frame, session: Session) -> Frame:
+        """Read what a drawing of a graph needs."""
+        return _ok(**self._inspector.sketch(request, session.blobs.get))
 
     def trace(self, request: Frame, session: Session) -> Frame:
         """Run a model again and hash every value of the run (see `trace`)."""

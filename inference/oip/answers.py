@@ -18,7 +18,7 @@ from assay.errors import AssayError
 from inference.errors import InferenceError
 from inference.executor.protocol import CallerGoneError
 from ledger.errors import LedgerError
-from registry.errors import RegistryError
+from registry.errors import ModeratedError, RegistryError
 
 View = Callable[..., HttpResponse]
 log = logging.getLogger(__name__)
@@ -45,6 +45,8 @@ def describe(error: Exception) -> JsonResponse:
             return error_response(error.status, error.code, error.message, headers)
         case RegistryError() | LedgerError():
             headers = {"Retry-After": "1"} if error.status == 503 else {}
+            if isinstance(error, ModeratedError) and error.links:
+                headers["Link"] = error.links
             return error_response(error.status, error.code, error.message, headers)
         case AuthenticationFailed():
             headers = {"WWW-Authenticate": "Bearer"}

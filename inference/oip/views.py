@@ -17,7 +17,7 @@ from registry.api.auth import TokenAuthentication
 from registry.errors import NoGraphError, NotReleasedError
 from registry.models import Model
 from registry.rights import Caller
-from registry.selectors import released_models, releases
+from registry.selectors import STANDS, released_models, releases
 
 # An extension stands here if and only if a test shows it.
 EXTENSIONS = ("binary_tensor_data", "model_repository", "parameters")
@@ -90,7 +90,7 @@ def index(request: HttpRequest) -> HttpResponse:
 def metadata(request: HttpRequest, name: str, version: str | None = None) -> HttpResponse:
     """Tell what a model takes and gives."""
     target = find_target(name, version, caller_of(request))
-    found = releases(target.model).filter(yanked_at=None)
+    found = releases(target.model).filter(STANDS)
     signature = target.signature
     return JsonResponse(
         {

@@ -31,6 +31,7 @@ from inference.services.request import Declared, Given, check_inputs, check_outp
 from inference.services.tensors import new_nonce
 from registry.errors import NotAllowedError
 from registry.models import Model, Revision
+from registry.moderated import need_active
 from registry.rights import Caller, need_files, reaches, token_of
 from registry.selectors import facts, find_model, resolve, resources
 
@@ -109,11 +110,14 @@ def find_target(name: str, version: str | None, user: Caller) -> Target:
     Raises:
         UnknownModelError, UnknownRevisionError: nothing that they may know of.
         GatedError: the model is gated, and their request is not approved.
+        TakenDownError, HiddenError: moderators stopped the model, the release or a file of it.
+        SuspendedError: `user` is suspended.
         NotReleasedError: only a signed release runs.
         NotRunnableError: the release has no ONNX graph.
     """
     model = find_model(name, user, follow=True)
     need_files(user, model)
+    need_active(user)
     runnable = resolve(model, version, user=user)
     revision = runnable.revision
     return Target(

@@ -26,8 +26,9 @@ def ran(ids: Collection[UUID], batches: Collection[UUID]) -> list[Ran]:
             batch=batch,
             revision=revision,
             pae_sha256=bytes(pae) if pae else None,  # an entry is there only once it succeeded
+            caller_id=caller,
         )
-        for pk, batch, revision, pae in rows.values_list(
-            "pk", "batch", "revision_id", "entry__payload_id"
+        for pk, batch, revision, pae, caller in rows.values_list(
+            "pk", "batch", "revision_id", "entry__payload_id", "caller_id"
         )[:MOST]
     ]

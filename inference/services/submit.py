@@ -25,6 +25,7 @@ from inference.selectors import own, tensor_bytes
 from inference.services.plan import MAX_KEY, Plan, find_target, plan_again
 from inference.services.run import KEY_KEPT, find_earlier, insert_keyed
 from inference.services.tensors import prepare, save
+from registry.moderated import need_tensors
 from registry.rights import Caller
 
 MAX_BATCH = 1_000
@@ -87,6 +88,7 @@ def _ended(user: Caller, execution_id: uuid.UUID) -> Execution:
         raise StillRunningError("The execution has not ended: wait for it, or cancel it.")
     if row.dropped_at is not None:
         raise DroppedError("The tensors of this execution are not kept any more.")
+    need_tensors(row.pk)
     return row
 
 

@@ -40,6 +40,7 @@ from inference.services.asking import executor, read_blob
 from inference.services.plan import signature_of
 from inference.tracing import TraceRequest, make_trace
 from registry.errors import UnknownFileError
+from registry.moderated import need_tensors
 from registry.rights import Caller
 
 DEADLINE_S = 300.0
@@ -88,6 +89,7 @@ def ask_for(execution_id: uuid.UUID, user: Caller) -> tuple[Trace, bool]:
 def traceable(execution_id: uuid.UUID, user: Caller) -> Execution:
     """Return an execution that `user` may have traced; raises as `ask_for`."""
     execution = find(execution_id, user)
+    need_tensors(execution.pk)
     if not may_see_tensors(execution, user):
         raise PrivateError("The tensors of this execution are its caller's alone.")
     if execution.state != ExecutionState.SUCCEEDED:

@@ -39,6 +39,8 @@ from inference.services.outcomes import Ending
 from inference.services.plan import signature_of
 from inference.services.queue import RENEW_S, Claim, renew
 from ledger.errors import LogBusyError, LogHeldError, LogStoppedError
+from registry.errors import ModeratedError
+from registry.moderated import need_run
 
 MAX_RUN_S = 900.0
 STOP_AFTER_S = 1.0
@@ -129,6 +131,7 @@ def _asked(claim: Claim) -> Asked | None:
     try:
         if execution.deadline <= timezone.now():
             raise DeadlineError("The deadline passed before it could run.")
+        need_run(execution.revision_id, execution.caller_id)
         return Asked(
             execution=execution,
             signature=signature_of(execution.revision),
@@ -205,7 +208,7 @@ def _end(claim: Claim, error: Exception) -> None:
                 raise error
             case DeadlineError():
                 fail(execution, lease, ExecutionState.TIMED_OUT, error.code, error.message)
-            case ModelFailedError() | BadTensorError() | NotRunnableError():
+            case ModelFailedError() | BadTensorError() | NotRunnableError() | ModeratedError():
                 fail(execution, lease, ExecutionState.FAILED, error.code, error.message)
             case _ if isinstance(error, UNTOUCHED):
                 give_back(execution, lease, untouched=True)

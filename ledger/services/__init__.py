@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from ledger.services.append import NewClaim, append, append_many
 from ledger.services.documents import log_vkey, signing_config, trusted_root, witness_policy
-from ledger.services.entries import EntryStatus, entry_for_claim, entry_status, wait_included
+from ledger.services.entries import (
+    EntryStatus,
+    entry_for_claim,
+    entry_of_payload,
+    entry_status,
+    wait_included,
+)
 from ledger.services.heads import Head, is_checkpoint, newest_checkpoint, observed
 from ledger.services.links import checkpoint_url, entry_url, is_current, log_origin
 from ledger.services.opening import ensure_log
@@ -21,6 +27,7 @@ __all__ = [
     "checkpoint_url",
     "ensure_log",
     "entry_for_claim",
+    "entry_of_payload",
     "entry_status",
     "entry_url",
     "is_checkpoint",

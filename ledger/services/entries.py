@@ -63,6 +63,12 @@ def entry_for_claim(fingerprint: str, pae_sha256: bytes) -> int | None:
     return rows.values_list("pk", flat=True).first()
 
 
+def entry_of_payload(pae_sha256: bytes) -> Entry | None:
+    """Return the first entry over the payload whose PAE has this SHA-256, None without one."""
+    rows = Entry.objects.select_related("log").filter(payload=pae_sha256)
+    return rows.order_by("pk").first()
+
+
 def wait_included(entry_id: int, timeout_s: float) -> bool:
     """Wait until a published checkpoint covers the entry; False when it will not be in time.
 

@@ -5,12 +5,15 @@ No table of the registry is asked: who reads the log alone comes to the same ans
 1. A key counts from the first entry, with an index, that says `register` about it and that the key
    itself signed. That entry gives owner and role for good. `supersede` does the same when the key
    that it names as `previous` signed the same statement, and that entry has an index too.
-2. A revocation ends it from the moment it is taken in, before it has an index: what comes later
-   would stand above it. Here nobody asks who signed it, for whoever let it in did.
+2. A revocation, or a `moderation` statement that suspends it, ends it from the moment it is taken
+   in, before it has an index: what comes later would stand above it. Here nobody asks who signed
+   it, for whoever let it in did.
 3. So does a `supersede` that the key signed itself about the key that takes its place.
 4. Through the open interfaces a key signs what its role may sign (`assay.verify` has the table), a
    publisher's key only about models of its owner, and no key signs statements about keys: those go
    through the registry, which knows whose name is whose.
+5. While the registry's newest word about an owner's name is `suspend`, its keys sign nothing there.
+   Only a key of role `registry` gets a `moderation` statement in, so nobody asks again who signed.
 
 An owner's name is compared letter by letter. The registry gives out no two names that differ only
 in capitals, so another spelling is never somebody else's; but one model has one name in the log.
@@ -20,16 +23,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from assay.digests import is_sha256
+from assay.digests import is_sha256, sha256_hex
 from assay.dsse import PublicKey
 from assay.errors import AssayError, VerificationError
-from assay.statements import KEY, KeyPredicate, Statement, parse_predicate, parse_statement
+from assay.statements import (
+    KEY,
+    KeyPredicate,
+    ModerationPredicate,
+    Predicate,
+    Statement,
+    Subject,
+    parse_predicate,
+    parse_statement,
+)
 from assay.verify import TrustedKey
 from ledger.choices import Kind
 from ledger.errors import KeyMayNotError, UnregisteredKeyError
 from ledger.models import Entry
+from ledger.services.append import shown_name
 
 PUBLISHER = "publisher"
+_SUSPEND = "suspend"
+_OF_PEOPLE = (_SUSPEND, "reinstate")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +60,8 @@ def find_registered(fingerprint: str) -> RegisteredKey:
     """Return the key with this fingerprint (hex) if it counts.
 
     Raises:
-        UnregisteredKeyError: never registered, not in the log yet, superseded, or revoked.
+        UnregisteredKeyError: never registered, not in the log yet, superseded, revoked, or it or
+            its owner is suspended.
     """
     found, waiting = None, False
     for entry in _entries_about(fingerprint):
@@ -61,8 +77,7 @@ def find_registered(fingerprint: str) -> RegisteredKey:
             key = PublicKey(spki=bytes(entry.public_key))
             found = RegisteredKey(key=key, owner=said.owner, role=said.role)
     if found is not None:
-        if _has_named_another(fingerprint):
-            raise UnregisteredKeyError(f"The key {fingerprint} was superseded by another.")
+        _check_end(found)
         return found
     if waiting:
         raise UnregisteredKeyError(
@@ -72,6 +87,16 @@ def find_registered(fingerprint: str) -> RegisteredKey:
         f"The key {fingerprint[:64]} is not registered here. Register it on the site first, under "
         "Settings, Keys, or through the REST API."
     )
+
+
+def _check_end(found: RegisteredKey) -> None:
+    fingerprint = found.key.fingerprint
+    if _is_suspended(fingerprint):
+        raise UnregisteredKeyError(f"The key {fingerprint} was suspended by the registry.")
+    if _is_suspended(sha256_hex(found.owner.encode()), found.owner):
+        raise UnregisteredKeyError(f"{found.owner} is suspended by the registry.")
+    if _has_named_another(fingerprint):
+        raise UnregisteredKeyError(f"The key {fingerprint} was superseded by another.")
 
 
 def _entries_about(fingerprint: str) -> list[Entry]:
@@ -101,13 +126,33 @@ def _has_named_another(fingerprint: str) -> bool:
     )
 
 
+def _is_suspended(digest: str, name: str = "") -> bool:
+    """Tell whether the newest word of moderators about a key, or an owner's `name`, is `suspend`.
+
+    A file may have the digest of a name: it is no owner, and is never suspended.
+    """
+    subject = Subject(name=name, sha256=digest)
+    rows = Entry.objects.filter(
+        kind=Kind.MODERATION, subjects__sha256=digest, subjects__name=shown_name(subject)
+    )
+    for entry in rows.select_related("payload").order_by("-pk"):
+        predicate = _predicate(entry)
+        if isinstance(predicate, ModerationPredicate) and predicate.action in _OF_PEOPLE:
+            return predicate.action == _SUSPEND
+    return False
+
+
 def _said(entry: Entry) -> KeyPredicate | None:
     """Return what an entry says about its key; None when it is not the form of a key statement."""
+    predicate = _predicate(entry)
+    return predicate if isinstance(predicate, KeyPredicate) else None
+
+
+def _predicate(entry: Entry) -> Predicate | None:
     try:
-        predicate = parse_predicate(parse_statement(bytes(entry.payload.payload)))
+        return parse_predicate(parse_statement(bytes(entry.payload.payload)))
     except AssayError:
         return None
-    return predicate if isinstance(predicate, KeyPredicate) else None
 
 
 def check_may(key: RegisteredKey, statement: Statement) -> None:

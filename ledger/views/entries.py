@@ -38,6 +38,7 @@ def entry(request: HttpRequest, index: int) -> HttpResponse:
     context = {
         **_statement(found),
         **_proof(found, newest),
+        "life": _life(found, index),
         "index": index,
         "verify_lines": _verify_lines(found, index, place),
         # A log has no gaps: nobody needs to look for the neighbours.
@@ -135,6 +136,31 @@ def _proof(found: Entry, newest: Checkpoint) -> dict[str, Any]:
         "witnessing": witnessing(covering),
         "files": files_of(proof.index, proof.size),
     }
+
+
+def _life(found: Entry, index: int) -> list[dict[str, Any]]:
+    """Return what became of an entry, in order, as `components/timeline.html` shows it."""
+    first = published(found.log).filter(size__gt=index).order_by("size").first()
+    life: list[dict[str, Any]] = [
+        {"state": "done", "words": "Taken in", "at": found.created_at},
+        {"state": "done", "words": f"Given index {index}"},
+    ]
+    if first is None:
+        return [*life, {"state": "next", "words": "Covered by a checkpoint"}]
+    signed = witnessing(first)
+    life.append(
+        {"state": "done", "words": f"Covered by checkpoint {first.size}", "at": first.signed_at}
+    )
+    life += [
+        {"state": "done", "words": f"Cosigned by {one.name}", "at": one.at} for one in signed.signed
+    ]
+    if signed.needed and not signed.met:
+        words = f"Cosigned by {signed.needed} witness{'es' if signed.needed > 1 else ''}"
+        detail = (
+            f"{len(signed.signed)} of {signed.asked} signed that checkpoint; a later one counts too"
+        )
+        life.append({"state": "next", "words": words, "detail": detail})
+    return life
 
 
 def files_of(index: int, size: int) -> dict[str, Any]:

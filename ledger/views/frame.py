@@ -108,7 +108,7 @@ def shown(
     Raises:
         LogBusyError: the log has no published checkpoint yet.
     """
-    head = _head(newest or newest_published(place.log))
+    head = head_of(newest or newest_published(place.log))
     common: dict[str, Any] = {
         "place": place,
         "log": place.log,
@@ -121,7 +121,8 @@ def shown(
     return render(request, template, {**common, **context}, status=status)
 
 
-def _head(newest: Checkpoint) -> ShownHead:
+def head_of(newest: Checkpoint) -> ShownHead:
+    """Return a checkpoint as the strip shows it."""
     return ShownHead(
         size=newest.size,
         root=bytes(newest.root),

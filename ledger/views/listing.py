@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import asdict, replace
-from typing import Any
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse, QueryDict
@@ -17,13 +15,13 @@ from ledger.keyset import Page
 from ledger.models import Entry
 from ledger.recognition import Asked, Form, recognise
 from ledger.search import Filter
-from ledger.selectors import entry_at
+from ledger.selectors import entry_at, newest_published
 from ledger.services.links import entry_url
-from ledger.summary import summary
+from ledger.views import feed
 from ledger.views.frame import Place, address, number, pages, place_of, shown
+from ledger.views.rows import Shown
 
 PAGE = 50
-WAITING = 10
 COUNTED = 1000
 TYPED = 400
 _WORDS = {
@@ -39,25 +37,33 @@ _WORDS = {
 def index(request: HttpRequest) -> HttpResponse:
     """List the newest entries, or those of `?before=` or `?after=` an index, that match.
 
-    `?q=` is recognised by its form. What leads to one entry alone goes there.
+    `?q=` is recognised by its form. What leads to one entry alone goes there. `?since=` is how the
+    page itself asks what is new (`ledger.views.feed`).
     """
     place = place_of(request)
     typed = request.GET.get("q", "").strip()[:TYPED]
     asked = recognise(typed) if typed else None
+    one = _one(place, asked)
+    if one is not None:
+        return redirect(one)
     wanted = _with(_filter(request.GET), asked)
-    if asked and asked.form is Form.INDEX:
-        entry = entry_at(place.log, int(asked.value))
-        if entry is not None:
-            return redirect(entry_url(entry))
-    before, after = (number(request.GET.get(name, "")) for name in ("before", "after"))
-    page, waits = _found(place, asked, wanted, before, after)
     chosen = {**asdict(_filter(request.GET)), "q": typed}
     kept = {name: value for name, value in chosen.items() if value}
-    found = (*page.rows, *waits)
-    if len(found) == 1 and kept.keys() == {"q"} and before is after is None:
+    if feed.is_look(request):
+        return feed.look(request, place, wanted, urlencode(kept))
+    before, after = (number(request.GET.get(name, "")) for name in ("before", "after"))
+    # The head comes first: whatever it covers is there when the rows are read.
+    newest = newest_published(place.log)
+    page, waits = _found(place, asked, wanted, before, after)
+    found = (*waits, *page.rows)
+    at_top = before is after is None
+    if len(found) == 1 and kept.keys() == {"q"} and at_top:
         return redirect(entry_url(found[0]))
     context = {
-        **_rows(page, waits, wanted),
+        **Shown(
+            moving=[row for row in found if row.index is None or row.index >= newest.size],
+            settled=[row for row in page.rows if (row.index or 0) < newest.size],
+        ).context(wanted.digest),
         **pages("/ledger/", place, page, urlencode(kept)),
         "asked": asked,
         "chosen": chosen,
@@ -65,8 +71,19 @@ def index(request: HttpRequest) -> HttpResponse:
         "kinds": Kind.choices,
         "matches": _matches(place, wanted, page, waits) if any(asdict(wanted).values()) else None,
         "counted": COUNTED,
+        "live": feed.live(place, urlencode(kept), newest) if at_top and found else None,
     }
-    return shown(request, "ledger/list.html", place, context)
+    return shown(request, "ledger/list.html", place, context, newest=newest)
+
+
+def _one(place: Place, asked: Asked | None) -> str | None:
+    """Return the address that a number or an id leads to, None for whatever needs a search."""
+    if asked and asked.form is Form.EXECUTION:
+        return f"/executions/{asked.value}/"
+    if asked and asked.form is Form.INDEX:
+        entry = entry_at(place.log, int(asked.value))
+        return None if entry is None else entry_url(entry)
+    return None
 
 
 def _filter(given: QueryDict) -> Filter:
@@ -100,26 +117,14 @@ def _found(
         return Page(rows=(), newer=None, older=None), []
     page = search.page(place.log, wanted, limit=PAGE, before=before, after=after)
     newest = before is None and after is None
-    return page, search.waiting(place.log, wanted, WAITING) if newest else []
+    return page, search.waiting(place.log, wanted, feed.MOVING) if newest else []
 
 
 def _matches(place: Place, wanted: Filter, page: Page[Entry], waits: list[Entry]) -> int:
     """Return how many entries match; more than `COUNTED` are not counted."""
-    if page.newer is None and page.older is None and len(waits) < WAITING:
+    if page.newer is None and page.older is None and len(waits) < feed.MOVING:
         return len(page.rows) + len(waits)
     return search.count(place.log, wanted, COUNTED + 1)
-
-
-def _rows(page: Page[Entry], waits: list[Entry], wanted: Filter) -> dict[str, Any]:
-    every = [*waits, *page.rows]
-    roles = search.roles(every, wanted.digest) if wanted.digest and every else {}
-
-    def rows(entries: Iterable[Entry]) -> list[dict[str, Any]]:
-        return [
-            {"entry": row, "summary": summary(row), "roles": roles.get(row.pk)} for row in entries
-        ]
-
-    return {"waiting": rows(waits), "entries": rows(page.rows), "by_digest": bool(wanted.digest)}
 
 
 def _chips(place: Place, kept: dict[str, str]) -> list[dict[str, str]]:

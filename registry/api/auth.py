@@ -12,6 +12,7 @@ from rest_framework.request import Request
 
 from registry.choices import TokenScope
 from registry.models import ApiToken
+from registry.moderated import need_active
 from registry.rights import carry
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from rest_framework.views import APIView
 
 
+_OWN_TOKENS = "/api/v1/tokens/"
 _REFUSED = "This token is unknown, expired or deleted: make another one under Settings, API tokens."
 
 
@@ -45,6 +47,8 @@ class TokenAuthentication(KnoxTokenAuthentication):
 class ReadOrWriteScope(BasePermission):
     """A token of scope `read` changes nothing, not even what is no owner's or model's.
 
+    Nor does an account that is suspended, but for deleting its tokens.
+
     What the greater scopes may is asked of `registry.rights`, by the services.
     """
 
@@ -53,5 +57,7 @@ class ReadOrWriteScope(BasePermission):
     def has_permission(self, request: Request, view: APIView) -> bool:
         if request.method in SAFE_METHODS:
             return True
+        if not (request.method == "DELETE" and request.path.startswith(_OWN_TOKENS)):
+            need_active(request.user)
         token = request.auth
         return not isinstance(token, ApiToken) or token.scope != TokenScope.READ

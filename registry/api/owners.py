@@ -13,7 +13,7 @@ from registry.choices import Action, Role
 from registry.errors import InvalidInputError
 from registry.models import Model, Owner
 from registry.rights import can, need, role_in
-from registry.services import organisations, owners, transfers
+from registry.services import closing, organisations, owners, transfers
 
 
 def check_name(request: Request, name: str) -> None:
@@ -165,7 +165,7 @@ class Cancel(AccountView):
 
 
 class Account(AccountView):
-    """The caller's own account: close it for ever."""
+    """The caller's own account: let it be closed for ever."""
 
     def get(self, request: Request) -> Response:
         return _shown(request, owners.own_of(account(request)))
@@ -173,5 +173,5 @@ class Account(AccountView):
     def delete(self, request: Request) -> Response:
         user = account(request)
         check_name(request, user.get_username())
-        owners.close(user)
-        return Response(status=204)
+        given = read(people.AccountClosingIn, request)
+        return Response(people.closing(closing.ask(user, to=given["to"])), status=202)

@@ -8,7 +8,15 @@ from rest_framework import serializers
 
 from assay.statements import timestamp
 from registry.choices import AccessState, Gate, Role, TokenScope, Visibility
-from registry.models import AccessRequest, ApiToken, AuditEvent, Membership, Owner, Transfer
+from registry.models import (
+    AccessRequest,
+    ApiToken,
+    AuditEvent,
+    Closing,
+    Membership,
+    Owner,
+    Transfer,
+)
 from registry.services.tokens import DAYS, MAX_DAYS, MAX_LEAKED, MAX_LIMITS
 
 # ------------------------------------------------------------------ in
@@ -98,7 +106,18 @@ class ClosingIn(serializers.Serializer[Any]):
     name = serializers.CharField(max_length=200)
 
 
+class AccountClosingIn(ClosingIn):
+    """`DELETE account`: the name again, and the organisation that gets the models."""
+
+    to = serializers.CharField(max_length=96, required=False, default="", allow_blank=True)
+
+
 # ------------------------------------------------------------------ out
+
+
+def closing(row: Closing) -> dict[str, Any]:
+    """Return the wish to close an account."""
+    return {"closes_at": timestamp(row.due_at), "to": row.to.name if row.to else None}
 
 
 def owner(row: Owner, role: Role | None) -> dict[str, Any]:

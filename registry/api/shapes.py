@@ -10,6 +10,7 @@ from assay.statements import Observed, timestamp
 from ledger import services as ledger
 from registry import claims, selectors
 from registry.models import Key, KeyBackup, Model, Release, Revision, Upload
+from registry.moderated import card_text
 from registry.services import cards, uploads
 from registry.services.direct import Address
 from registry.signers import Signer
@@ -78,7 +79,7 @@ def revision(row: Revision) -> dict[str, Any]:
             for file in selectors.files(row)
         ],
         "report": row.report,
-        "card": {"metadata": row.card_metadata, "body_html": cards.render(row.card_body)},
+        "card": {"metadata": row.card_metadata, "body_html": cards.render(card_text(row))},
         "graph_path": row.graph_path,
         "release": released.version if released else None,
     }

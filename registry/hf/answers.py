@@ -22,7 +22,7 @@ from django.http.response import HttpResponseBase
 from rest_framework.exceptions import AuthenticationFailed
 
 from assay.errors import AssayError
-from registry.errors import RegistryError
+from registry.errors import ModeratedError, RegistryError
 from registry.hf.limits import WINDOW_S, TooFastError
 
 View = Callable[..., HttpResponseBase]
@@ -116,6 +116,8 @@ def _describe_domain(error: RegistryError) -> JsonResponse:
         headers["X-Repo-Commit"] = str(error.detail["revision"])
     if error.code == "gated":
         code = "GatedRepo"
+    if isinstance(error, ModeratedError) and error.links:
+        headers["Link"] = error.links
     if error.code == "taken_down":
         headers["X-Error-Message"] = DISABLED
     message = error.message

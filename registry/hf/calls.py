@@ -27,6 +27,7 @@ from registry.errors import (
 from registry.hf.answers import NotSignedInError
 from registry.hf.limits import Windows
 from registry.models import ApiToken, Model
+from registry.moderated import need_active
 from registry.rights import Caller
 
 MOUNT = "/hf"
@@ -54,11 +55,14 @@ class Call:
         Raises:
             NotSignedInError: there is no token.
             NotAllowedError: it may only read, and the call writes.
+            SuspendedError: it is suspended, and the call writes.
         """
         if not isinstance(self.user, AbstractBaseUser):
             raise NotSignedInError("Send a token of yours: make one under Settings, API tokens.")
         if write and self.token is not None and self.token.scope == TokenScope.READ:
             raise NotAllowedError("This token may only read. Make one with the scope 'write'.")
+        if write:
+            need_active(self.user)
         return self.user
 
     def model(self, owner: str, name: str) -> Model:

@@ -6,12 +6,14 @@ from registry.models.alias import Alias, AliasMove
 from registry.models.appeal import Appeal
 from registry.models.audit import AuditEvent
 from registry.models.blob import Blob, Holding, Upload, UploadPart
+from registry.models.closing import Closing
 from registry.models.downloads import DownloadCount, DownloadSeen
 from registry.models.gate import AccessRequest
 from registry.models.key import Key, KeyBackup
 from registry.models.letter import Letter
 from registry.models.membership import Membership
 from registry.models.model import Model
+from registry.models.moderation import ModerationAction, Objection, Report
 from registry.models.owner import Owner, ReservedName
 from registry.models.quota import Charge, Quota
 from registry.models.refs import Ref
@@ -25,6 +27,7 @@ from registry.models.search import (
     ReleaseDay,
     SearchDocument,
 )
+from registry.models.session import Session
 from registry.models.token import ApiToken, TokenLimit
 from registry.models.transfer import FormerName, Transfer
 from registry.models.trusted import ReleaseRun, TrustedPublisher, TrustedRun
@@ -41,6 +44,7 @@ __all__ = [
     "Blob",
     "Charge",
     "Claim",
+    "Closing",
     "CountedLog",
     "DaySalt",
     "DownloadCount",
@@ -54,16 +58,20 @@ __all__ = [
     "Membership",
     "Model",
     "ModelTotal",
+    "ModerationAction",
+    "Objection",
     "Owner",
     "Quota",
     "Ref",
     "Release",
     "ReleaseDay",
     "ReleaseRun",
+    "Report",
     "ReservedName",
     "Revision",
     "RevisionFile",
     "SearchDocument",
+    "Session",
     "TokenLimit",
     "Transfer",
     "TrustedPublisher",

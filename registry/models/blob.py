@@ -7,7 +7,7 @@ import uuid
 from django.conf import settings
 from django.db import models
 
-from registry.choices import UploadState
+from registry.choices import Standing, UploadState
 
 
 class Blob(models.Model):
@@ -18,6 +18,9 @@ class Blob(models.Model):
     git_sha1 = models.CharField(max_length=40)
     kind = models.CharField(
         max_length=16, blank=True, help_text="what it was taken for when a revision first had it"
+    )
+    standing = models.CharField(
+        max_length=16, choices=Standing, blank=True, default="", db_default="", editable=False
     )
     created_at = models.DateTimeField(auto_now_add=True)
 

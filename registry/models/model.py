@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.db.models.functions import Lower
 
-from registry.choices import Gate, Visibility
+from registry.choices import Gate, Standing, Visibility
 from registry.models.owner import Owner
 
 
@@ -24,6 +24,9 @@ class Model(models.Model):
     updated_at = models.DateTimeField(auto_now=True)
     deleted_at = models.DateTimeField(
         null=True, blank=True, help_text="a tombstone: the name is never given out again"
+    )
+    standing = models.CharField(
+        max_length=16, choices=Standing, blank=True, default="", db_default="", editable=False
     )
 
     class Meta:

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import models as db  # an owner has `models`, which mypy would find instead
 from django.db.models.functions import Lower
 
-from registry.choices import OwnerKind
+from registry.choices import OwnerKind, Standing
 
 
 class Owner(db.Model):
@@ -19,6 +19,9 @@ class Owner(db.Model):
     created_at = db.DateTimeField(auto_now_add=True)
     deleted_at = db.DateTimeField(
         null=True, blank=True, help_text="a tombstone: the name is never given out again"
+    )
+    standing = db.CharField(
+        max_length=16, choices=Standing, blank=True, default="", db_default="", editable=False
     )
 
     class Meta:

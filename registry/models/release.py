@@ -6,14 +6,14 @@ from django.conf import settings
 from django.db import models
 from django.db.models.functions import Lower
 
-from registry.choices import ClaimKind
+from registry.choices import ClaimKind, Standing
 from registry.models.key import Key
 from registry.models.model import Model
 from registry.models.revision import Revision
 
 
 class Release(models.Model):
-    """A revision that its publisher signed under a version; immutable but for a withdrawal."""
+    """A revision that its publisher signed under a version; immutable but for how it stands."""
 
     model = models.ForeignKey(Model, on_delete=models.PROTECT, related_name="releases")
     revision = models.OneToOneField(Revision, on_delete=models.PROTECT, related_name="release")
@@ -24,6 +24,9 @@ class Release(models.Model):
     author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT)
     yanked_at = models.DateTimeField(null=True, blank=True)
     yank_reason = models.CharField(max_length=500, blank=True)
+    standing = models.CharField(
+        max_length=16, choices=Standing, blank=True, default="", db_default="", editable=False
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -32,7 +32,7 @@ from assay.dsse import Envelope
 from assay.errors import AssayError
 from assay.statements import AliasPredicate, Statement, parse_statement
 from ledger import services as ledger
-from registry import claims, moves, selectors
+from registry import claims, moderated, moves, selectors
 from registry.choices import Action
 from registry.errors import (
     BadSignatureError,
@@ -212,6 +212,7 @@ def _target(
 
 
 def _refuse_withdrawn(release: Release) -> None:
+    moderated.need_good(release)
     if release.yanked_at is not None:
         raise WithdrawnError(
             f"{release.version} was withdrawn: an alias moves to a release that stands.",

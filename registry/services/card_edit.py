@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from django.contrib.auth.models import AbstractBaseUser
 
+from registry import moderated
 from registry.errors import RefusedFileError
 from registry.models import Revision
 from registry.paths import CARD
@@ -82,9 +83,16 @@ def with_fields(before: bytes, fields: Mapping[str, str], body: str | None = Non
 
 
 def read(revision: Revision) -> bytes:
-    """Return the bytes of the revision's README.md; empty when it has none."""
-    digest = revision.files.filter(path=CARD).values_list("blob_id", flat=True).first()
-    return b"" if digest is None else contents.read_small(digest, cards.MAX_BYTES + 1)
+    """Return the bytes of the revision's README.md; empty when it has none.
+
+    Raises:
+        TakenDownError, HiddenError: moderators stopped it.
+    """
+    card = revision.files.select_related("blob").filter(path=CARD).first()
+    if card is None:
+        return b""
+    moderated.need_good(card.blob)
+    return contents.read_small(card.blob_id, cards.MAX_BYTES + 1)
 
 
 def _commit(user: AbstractBaseUser, revision: Revision, before: bytes, text: str) -> Revision:

@@ -29,10 +29,11 @@ NO_END = "\\ No newline at end of file"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileState:
-    """The content at a path: hex SHA-256 and size in bytes."""
+    """The content at a path: hex SHA-256, size in bytes, and whether moderators stopped it."""
 
     sha256: str
     size: int
+    stopped: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,13 +182,18 @@ def _files(old: Iterable[RevisionFile], new: Iterable[RevisionFile]) -> Files:
 
 
 def _states(rows: Iterable[RevisionFile]) -> dict[str, FileState]:
-    return {row.path: FileState(sha256=row.blob_id, size=row.blob.size) for row in rows}
+    return {
+        row.path: FileState(sha256=row.blob_id, size=row.blob.size, stopped=bool(row.blob.standing))
+        for row in rows
+    }
 
 
 def _text(state: FileState | None) -> str | None:
     """Return the text of a file, `""` where there is none; None when it is no text."""
     if state is None:
         return ""
+    if state.stopped:
+        return None
     data = contents.read_small(state.sha256, MAX_TEXT_BYTES)
     try:
         text = data.decode()

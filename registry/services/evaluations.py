@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from django.contrib.postgres.aggregates import JSONBAgg
@@ -92,15 +92,25 @@ def files(revision: Revision) -> list[ResultFile]:
 
     A file is read once in the life of a process: its digest says that it is the same.
     """
-    return counted_files(revision)[0]
+    return counted_files(revision).results
 
 
-def counted_files(revision: Revision) -> tuple[list[ResultFile], int]:
-    """Return the files of results, and how many files the revision has in all; one query."""
+class Counted(NamedTuple):
+    """The files of results, how many files there are in all, and is the card's file stopped?"""
+
+    results: list[ResultFile]
+    in_all: int
+    card_stopped: bool
+
+
+def counted_files(revision: Revision) -> Counted:
+    """Return what a card's page tells of the files of its revision; one query."""
     told = revision.files.aggregate(
         count=Count("pk"),
+        stopped=Count("pk", filter=Q(path=CARD) & ~Q(blob__standing="")),
         named=JSONBAgg(
-            JSONObject(path="path", digest="blob_id"), filter=Q(path__startswith=FOLDER)
+            JSONObject(path="path", digest="blob_id"),
+            filter=Q(path__startswith=FOLDER, blob__standing=""),
         ),
     )
     named = sorted(
@@ -108,7 +118,11 @@ def counted_files(revision: Revision) -> tuple[list[ResultFile], int]:
         for item in told["named"] or ()
         if item["path"].endswith(SUFFIXES) and "/" not in item["path"].removeprefix(FOLDER)
     )
-    return [_file(path, digest) for path, digest in named[:MAX_FILES]], told["count"]
+    return Counted(
+        results=[_file(path, digest) for path, digest in named[:MAX_FILES]],
+        in_all=told["count"],
+        card_stopped=told["stopped"] > 0,
+    )
 
 
 def hub_results(revision: Revision) -> list[dict[str, Any]]:

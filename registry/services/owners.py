@@ -1,29 +1,17 @@
-"""Owners come with accounts, and stay as tombstones when these are closed.
+"""Owners come with accounts, and stay as tombstones when these are closed (`closing`).
 
-`close`: models, memberships, tokens and the account itself in one transaction (COMMIT POINT); a
-crash before it leaves all as it was. What was signed and released stays: it is evidence.
+What was signed and released stays: it is evidence.
 """
 
 from __future__ import annotations
 
-from allauth.account.models import EmailAddress
-from allauth.mfa.models import Authenticator
-from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from registry.choices import Action, MemberState, OwnerKind, Role, TransferState
-from registry.errors import LastAdminError, NameTakenError, NotAllowedError
-from registry.models import (
-    AccessRequest,
-    ApiToken,
-    Membership,
-    Model,
-    Owner,
-    ReservedName,
-    Transfer,
-)
+from registry.choices import Action, OwnerKind, TransferState
+from registry.errors import NameTakenError, NotAllowedError
+from registry.models import Membership, Model, Owner, ReservedName, Transfer
 from registry.names import check_owner_name
 from registry.rights import need
 from registry.services import audit
@@ -100,44 +88,3 @@ def bury_model(user: AbstractBaseUser, model: Model, reason: str) -> None:
     Model.objects.filter(pk=model.pk).update(deleted_at=timezone.now())
     ReservedName.objects.get_or_create(name=model.full_name, defaults={"reason": reason})
     audit.note(user, "model.delete", model.full_name, about=model)
-
-
-def close(user: AbstractBaseUser) -> None:
-    """Close the account of `user` for ever.
-
-    Raises:
-        LastAdminError: an organisation would have no admin; the detail names it.
-        NotAllowedError: a token asks: this takes a session, or the scope `admin`.
-    """
-    own = need_self(user, Action.DELETE)
-    with transaction.atomic():
-        for owner in _administered(user):
-            if not _others(owner, user):
-                raise LastAdminError(
-                    f"You are the last admin of {owner.name}: make another one first, or delete "
-                    "the organisation.",
-                    owner=owner.name,
-                )
-        bury(user, own)
-        Membership.objects.filter(user_id=user.pk).delete()
-        AccessRequest.objects.filter(user_id=user.pk).delete()
-        ApiToken.objects.filter(user_id=user.pk).delete()
-        EmailAddress.objects.filter(user_id=user.pk).delete()
-        Authenticator.objects.filter(user_id=user.pk).delete()
-        row = get_user_model().objects.get(pk=user.pk)
-        row.is_active = row.is_staff = row.is_superuser = False
-        row.email = row.first_name = row.last_name = ""
-        row.set_unusable_password()
-        row.save()
-
-
-def _administered(user: AbstractBaseUser) -> list[Owner]:
-    """Return the organisations that `user` is an admin of, locked in one order."""
-    mine = Membership.objects.filter(user_id=user.pk, role=Role.ADMIN, state=MemberState.MEMBER)
-    rows = Owner.objects.select_for_update(no_key=True).filter(pk__in=mine.values("owner_id"))
-    return list(rows.order_by("pk"))
-
-
-def _others(owner: Owner, user: AbstractBaseUser) -> bool:
-    admins = Membership.objects.filter(owner=owner, role=Role.ADMIN, state=MemberState.MEMBER)
-    return admins.exclude(user_id=user.pk).exists()

@@ -28,7 +28,7 @@ from assay.digests import sha256_hex
 from assay.errors import FormatError
 from assay.manifest import Manifest, is_ignored
 from assay.statements import timestamp
-from registry import kinds_whole, paths, selectors
+from registry import kinds_whole, moderated, paths, selectors
 from registry.choices import RevisionState
 from registry.errors import (
     ConflictError,
@@ -77,6 +77,7 @@ def commit(
         NotAllowedError: the model is somebody else's.
         RefusedFileError: a path, a kind of file or the card is refused.
         UnknownFileError: content that the caller neither brought nor may read.
+        TakenDownError: content that moderators took down.
         ConflictError: the head is not `parent`; the detail has the head.
         InvalidInputError: no files, unless the tree `may_be_empty`.
     """
@@ -155,6 +156,7 @@ def _check_contents(user: AbstractBaseUser, files: Sequence[tuple[str, str]]) ->
             raise UnknownFileError(
                 f"You have not uploaded the content of '{path}'.", path=path, sha256=digest[:80]
             )
+        moderated.need_up(known[digest])
     return {path: known[digest] for path, digest in sorted(files)}
 
 

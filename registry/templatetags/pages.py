@@ -48,6 +48,16 @@ def filesize(size: int | None) -> str:
 
 
 @register.filter
+def seconds(value: float) -> str:
+    """Return a duration as people read it: `340 ms`, `2.5 s`, `12 min`, `3.0 h`."""
+    if value < 1:
+        return f"{value * 1000:.0f} ms"
+    if value < 120:
+        return f"{value:.1f} s"
+    return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"
+
+
+@register.filter
 def shape(dimensions: Sequence[Any] | None) -> str:
     """Return a tensor's shape, unknown dimensions as `?`; a scalar is `scalar`."""
     if dimensions is None:

@@ -108,7 +108,7 @@ def sign(request: HttpRequest, owner: str, name: str) -> HttpResponse:
     wanted = request.GET.get("alias", "")[:96]
     present = _present(model, wanted)
     need(request.user, aliases.to_move(present), model)
-    standing = selectors.releases(model).prefetch_related(None).filter(yanked_at=None)
+    standing = selectors.releases(model).prefetch_related(None).filter(selectors.STANDS)
     context = {
         "model": model,
         "alias_name": wanted,

@@ -26,18 +26,22 @@ _CLAIMS = (
 
 
 def card_context(revision: Revision | None, user: Caller, *, writer: bool) -> dict[str, Any]:
-    """Return results, lineage, claims and (for who may write) the checklist of a revision."""
+    """Return text, results, lineage, claims and (for who may write) the checklist of a revision.
+
+    The text is `""` where moderators stopped the file that it is in.
+    """
     if revision is None:
         return {}
     metadata = revision.card_metadata
-    files, count = evaluations.counted_files(revision)
-    rows = check(revision, evaluations.results(revision, files))
+    found = evaluations.counted_files(revision)
+    rows = check(revision, evaluations.results(revision, found.results))
     items = checklist(metadata, revision.card_body) if writer else []
     return {
-        "files_in_all": count,
+        "files_in_all": found.in_all,
+        "card_text": "" if found.card_stopped else revision.card_body,
         "evaluations": rows,
         "verified_count": sum(row.state == State.VERIFIED for row in rows),
-        "unread_results": [file for file in files if file.error],
+        "unread_results": [file for file in found.results if file.error],
         "parents": lineage.parents(metadata, user),
         "children": lineage.children(revision.model, user),
         "relation": metadata.get("base_model_relation"),

@@ -88,6 +88,17 @@ def alias_lines(site: str, move: AliasMove) -> dict[str, str]:
     }
 
 
+def moderation_lines(site: str, number: int) -> dict[str, str]:
+    """Return how an action of moderators is checked, offline but for the download."""
+    return {
+        "pin": f"assay trust init {site}",
+        "assay": (
+            f"curl -fO {site}/moderation/{number}/moderation.sigstore.json\n"
+            "assay verify moderation.sigstore.json --type urn:assay:moderation:v1"
+        ),
+    }
+
+
 def snippets(site: str, model: Model, release: Release, facts: dict[str, Any]) -> dict[str, str]:
     """Return how programs call `release`: curl, tritonclient, and the check of the receipt."""
     inputs = [_example(port) for port in facts.get("inputs", [])]

@@ -39,9 +39,8 @@ def short(request: HttpRequest, owner: str, name: str) -> HttpResponse:
 def card(request: HttpRequest, owner: str, name: str) -> HttpResponse:
     """Show the card of the newest release."""
     found = shown(request, owner, name)
-    body = found.revision.card_body if found.revision else ""
-    context = {**found.context(), "card_html": card_html(body)}
-    context |= card_context(found.revision, request.user, writer=found.may_publish)
+    parts = card_context(found.revision, request.user, writer=found.may_publish)
+    context = {**found.context(), **parts, "card_html": card_html(parts.get("card_text", ""))}
     if found.release:
         statement: Claim = found.release.statement  # type: ignore[attr-defined]  # an annotation
         context |= evidence_context(found.release, statement, context["files_in_all"])

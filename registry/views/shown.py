@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from ledger import services as ledger
 from registry import selectors
+from registry.choices import Standing
 from registry.models import AliasMove, Claim, Model, Release, Revision
 from registry.rights import may_write
 from registry.services import cards
@@ -24,14 +25,25 @@ _NOTHING: dict[str, Any] = {}
 class Shown:
     """A model, its newest release, and the revision whose content the page shows (or None).
 
-    `withdrawn` is its newest release where every one was withdrawn; `release` is then None.
+    `older` is its newest release where every one was withdrawn or stopped by moderators; `release`
+    is then None.
     """
 
     model: Model
     release: Release | None
     revision: Revision | None
     may_publish: bool
-    withdrawn: Release | None = None
+    older: Release | None = None
+
+    @property
+    def withdrawn(self) -> Release | None:
+        """The newest release where its publisher withdrew it, and no other one stands."""
+        return self.older if self.older is not None and not self.older.standing else None
+
+    @property
+    def stopped(self) -> Release | None:
+        """The newest release where moderators stopped it, and no other one stands."""
+        return self.older if self.older is not None and self.older.standing else None
 
     @property
     def _was_signed(self) -> bool:
@@ -46,6 +58,7 @@ class Shown:
             "model": self.model,
             "release": self.release,
             "withdrawn": self.withdrawn,
+            "stopped": self.stopped,
             "was_signed": self._was_signed,
             "revision": self.revision,
             "may_publish": self.may_publish,
@@ -59,13 +72,14 @@ def shown(request: HttpRequest, owner: str, name: str, revision: str = "") -> Sh
 
     Raises:
         UnknownModelError, UnknownRevisionError: none that the reader may know of.
+        TakenDownError: moderators took down the model, or the asked revision.
     """
     reading = request.method in ("GET", "HEAD")
     model = selectors.find_model(f"{owner}/{name}", request.user, reading=reading)
     # With the statement of the release alone: only its own page asks for the other claims.
     releases = selectors.releases_with_statement(model)
-    release = releases.filter(yanked_at=None).first()
-    withdrawn = None if release else releases.first()
+    release = releases.filter(selectors.STANDS).first()
+    older = None if release else releases.first()
     found = release.revision if release else None
     writer = may_write(request.user, model)
     if revision:
@@ -73,11 +87,18 @@ def shown(request: HttpRequest, owner: str, name: str, revision: str = "") -> Sh
     elif found is None and model.head is not None:
         # What did not pass its inspection is the owner's business.
         found = model.head if writer or model.head.state in selectors.INSPECTED else None
+        found = None if older and _is_down(older, found) else found
     if found is not None:
         found.model = model
-    return Shown(
-        model=model, release=release, revision=found, may_publish=writer, withdrawn=withdrawn
-    )
+    return Shown(model=model, release=release, revision=found, may_publish=writer, older=older)
+
+
+def _is_down(older: Release, revision: Revision | None) -> bool:
+    """Tell whether moderators took down the release of `revision`; `older` is of its model."""
+    if older.revision_id == getattr(revision, "pk", None):
+        return older.standing == Standing.TAKEN_DOWN
+    down = Release.objects.filter(revision=revision, standing=Standing.TAKEN_DOWN)
+    return revision is not None and down.exists()
 
 
 def card_html(body: str) -> SafeString:

@@ -9,12 +9,13 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.http import urlencode
-from django.views.decorators.http import require_GET
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_GET, require_http_methods
 
 from registry import selectors
 from registry.errors import RegistryError
 from registry.models import Key
-from registry.views import lines
+from registry.views import lines, pasted
 
 _DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{64})", re.IGNORECASE)
 _INDEX = re.compile(r"#?([0-9]{1,15})")
@@ -23,9 +24,12 @@ _EXECUTION = re.compile(
 )
 
 
-@require_GET
+@csrf_exempt  # it changes nothing: a form of another site gets no more than a link there would
+@require_http_methods(["GET", "POST"])
 def search(request: HttpRequest) -> HttpResponse:
-    """Recognise what was typed by its form, and go there."""
+    """Recognise what was typed by its form, and go there. What is too long to type is posted."""
+    if request.method == "POST":
+        return pasted.answer(request, request.POST.get("q", ""))
     typed = request.GET.get("q", "").strip()
     if digest := _DIGEST.fullmatch(typed):
         found = digest[1].lower()

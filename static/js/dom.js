@@ -1,27 +1,10 @@
 // Small helpers of the pages. Text goes in as text nodes only: nothing here reads HTML.
 
-import { ApiError } from "./api.js";
+import { el } from "./element.js";
+
+export { el, evidenceWords } from "./element.js";
 
 const UNITS = ["B", "kB", "MB", "GB", "TB"];
-
-/**
- * Make an element: attributes that are `false`, null or undefined are left out, functions listen.
- *
- * @param {string} tag
- * @param {Record<string, unknown>} [attributes] `onclick: fn` listens to click
- * @param {...(Node | string | null)} children
- * @returns {HTMLElement}
- */
-export function el(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (value === false || value === null || value === undefined) continue;
-    if (typeof value === "function") element.addEventListener(name.slice(2), value);
-    else element.setAttribute(name, value === true ? "" : String(value));
-  }
-  element.append(...children.filter((child) => child !== null));
-  return element;
-}
 
 /** @param {string} id @returns {any} the element, or null */
 export function byId(id) {
@@ -36,7 +19,7 @@ export function byId(id) {
  */
 export function showError(error, id = "") {
   const box = alertBox(id);
-  const detail = error instanceof ApiError ? error.detail : {};
+  const detail = typeof error?.detail === "object" ? (error.detail ?? {}) : {}; // of an ApiError
   const facts = Object.entries(detail).flatMap(([name, value]) => [
     el("dt", {}, name),
     el("dd", {}, typeof value === "string" ? value : JSON.stringify(value)),
@@ -119,21 +102,6 @@ export function digestElement(hex, label = "digest") {
     el("code", { class: "digest-value" }, ...groups),
     el("button", { type: "button", class: "copy", "data-copy": hex, "aria-label": words }, "Copy"),
   );
-}
-
-const STATES = { failed: "failed", unknown: "could not check", server: "server says" };
-
-/**
- * Return the words of a line of evidence; `state` is that of the evidence panel.
- *
- * @param {string} state
- * @param {string} words
- * @param {Date} [now]
- * @returns {string}
- */
-export function evidenceWords(state, words, now = new Date()) {
-  const checked = `checked here ${now.toISOString().slice(11, 19)} UTC`;
-  return `${state === "checked" ? checked : STATES[state]}: ${words}`;
 }
 
 /**

@@ -3,8 +3,7 @@
 // The verifier is fetched when it is asked for, and by itself in one case: when the checkpoint at the
 // foot of the page cannot continue the one that this browser saw before.
 
-import { el, evidenceWords } from "./dom.js";
-import { forkCallout } from "./fork.js";
+import { el, evidenceWords } from "./element.js";
 import { openMemory } from "./remembered.js";
 
 const memory = openMemory();
@@ -27,7 +26,7 @@ async function check(panel, button) {
     const bound = (...call) => fetch(...call);
     const { rows, fork } = await checkPanel(askedOf(panel), { memory, store, fetch: bound, now });
     for (const name of ROWS) fillRow(panel, name, rows[name], now);
-    if (fork) showForks(panel);
+    if (fork) await showForks(panel);
     const filled = ROWS.filter((name) => rows[name].state === "checked").length;
     const failed = ROWS.filter((name) => rows[name].state === "failed").length;
     const words = failed ? `${failed} failed, ${filled} checked` : `${filled} of ${ROWS.length} checked`;
@@ -77,10 +76,12 @@ function stepsElement(steps) {
   );
 }
 
-function showForks(panel) {
+/** Few readers ever meet a fork: what shows one is fetched by those who do. */
+async function showForks(panel) {
+  const forks = memory.forks();
+  const { forkCallout } = forks.length ? await import("./fork.js") : {};
   for (const old of panel.querySelectorAll("[data-fork]")) old.remove();
-  const forks = memory.forks().map((fork) => forkCallout(fork));
-  panel.querySelector("h2")?.after(...forks);
+  panel.querySelector("h2")?.after(...forks.map((fork) => forkCallout(fork)));
 }
 
 /** A page whose newest checkpoint contradicts what was seen: that is checked without being asked. */
@@ -103,7 +104,7 @@ function rootOf({ note }) {
 
 function visit() {
   for (const panel of document.querySelectorAll("[data-panel]")) {
-    showForks(panel);
+    void showForks(panel);
     const button = panel.querySelector("[data-check]");
     if (button && panel.dataset.bundle && contradicts()) void check(panel, button);
   }
@@ -115,6 +116,6 @@ document.addEventListener("click", ({ target }) => {
   if (panel) void check(panel, button);
 });
 document.addEventListener("htmx:load", ({ target }) => {
-  for (const panel of target.querySelectorAll?.("[data-panel]") ?? []) showForks(panel);
+  for (const panel of target.querySelectorAll?.("[data-panel]") ?? []) void showForks(panel);
 });
 visit();

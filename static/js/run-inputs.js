@@ -1,9 +1,12 @@
 // How a reader gives each input of a model: by drawing, in fields, as text, or as JSON.
 
 import { FormatError } from "./assay/errors.js";
+import { preparationOf } from "./run-pixels.js";
 
 const MOST_FIELDS = 64;
 const LARGEST_SIDE = 64;
+const LARGEST_PICTURE = 2_048;
+export const MOST_SHOWN = 4_096; // values of a tensor that the text of a request holds
 const INTEGERS = /^U?INT(8|16|32|64)$/;
 const FLOATS = /^FP(32|64)$/;
 
@@ -11,20 +14,23 @@ const FLOATS = /^FP(32|64)$/;
  * @typedef {{name: string, datatype: string, shape: number[]}} Input `-1` is a free dimension
  * @typedef {{name: string, datatype: string, shape: number[], data: unknown[]}} JsonTensor
  * @typedef {{input?: {kind?: string, name?: string, size?: number[], range?: number[],
- *   example?: unknown[]}, features?: unknown[], labels?: unknown[],
- *   output?: {kind?: string, name?: string, unit?: string}}} Hints the card's `assay` block
+ *   fit?: string, invert?: boolean, channels?: string, mean?: unknown, std?: unknown,
+ *   example?: unknown[]}, features?: unknown[], labels?: unknown[], examples?: unknown[],
+ *   output?: {kind?: string, name?: string, unit?: string, range?: number[]}}} Hints the card's
+ *   `assay` block
  */
 
 /**
  * @typedef {object} Plan
- * @property {"drawing" | "fields" | "json" | "unsupported"} kind
+ * @property {"drawing" | "image" | "fields" | "json" | "unsupported"} kind
  * @property {string} name
  * @property {string} datatype
  * @property {number[]} shape without free dimensions
- * @property {{columns: number, rows: number}} [grid] of a drawing
- * @property {number} [channels] of a drawing
- * @property {boolean} [channelsLast] of a drawing
- * @property {[number, number]} [range] of a drawing
+ * @property {{columns: number, rows: number}} [grid] of a drawing or picture
+ * @property {number} [channels] of a drawing or picture
+ * @property {boolean} [channelsLast] of a drawing or picture
+ * @property {[number, number]} [range] of a drawing or picture
+ * @property {import("./run-pixels.js").Preparation} [preparation] of a drawing or picture
  * @property {{label: string, value: string}[]} [fields] one per element
  */
 
@@ -36,12 +42,12 @@ const FLOATS = /^FP(32|64)$/;
  * @returns {Plan}
  */
 export function planInput({ name, datatype, shape }, hints = {}) {
-  const fixed = (shape ?? []).map((dimension) => (dimension >= 0 ? dimension : 1));
+  const meant = hints.input && (!hints.input.name || hints.input.name === name) ? hints.input : {};
+  const fixed = fixedShape(shape ?? [], meant);
   const plan = { kind: "json", name, datatype, shape: fixed };
   if (datatype === "FP16" || datatype === "BF16") return { ...plan, kind: "unsupported" };
-  const meant = hints.input && (!hints.input.name || hints.input.name === name) ? hints.input : {};
-  const drawing = isNumber(datatype) && planDrawing(plan, meant);
-  if (drawing) return drawing;
+  const picture = isNumber(datatype) && planPicture(plan, meant);
+  if (picture) return picture;
   const count = fixed.reduce((product, dimension) => product * dimension, 1);
   if (count < 1 || count > MOST_FIELDS || fixed.length > 2) return plan;
   const names = Array.isArray(hints.features) && hints.features.length === count;
@@ -51,6 +57,17 @@ export function planInput({ name, datatype, shape }, hints = {}) {
     value: example.length === count ? String(example[index]) : "",
   }));
   return { ...plan, kind: "fields", fields };
+}
+
+/** A free dimension is 1, but for the sides of a picture whose size the card declares. */
+function fixedShape(shape, { kind, size }) {
+  const free = (at) => shape[at] < 0;
+  const sides = kind === "image" && isSize(size) && shape.length === 4 ? size : null;
+  const first = sides && (free(2) && free(3) ? 2 : free(1) && free(2) ? 1 : -1);
+  return shape.map((dimension, at) => {
+    if (dimension >= 0) return dimension;
+    return sides && first > 0 && (at === first || at === first + 1) ? sides[at - first] : 1;
+  });
 }
 
 /**
@@ -86,10 +103,15 @@ export function tensorOfFields({ name, datatype, shape, fields }, texts) {
  * Return the request as the reader sees and may edit it: JSON, one input a line.
  *
  * @param {JsonTensor[]} tensors
+ * @param {number} [most] values of a tensor; in the place of more stands how many there are
  * @returns {string}
  */
-export function renderRequest(tensors) {
-  const lines = tensors.map((tensor) => `  ${JSON.stringify(tensor)}`);
+export function renderRequest(tensors, most = Infinity) {
+  const lines = tensors.map((tensor) => {
+    const long = tensor.data.length > most;
+    const shown = long ? { ...tensor, data: `${tensor.data.length} values, not shown` } : tensor;
+    return `  ${JSON.stringify(shown)}`;
+  });
   return `{"inputs": [\n${lines.join(",\n")}\n]}`;
 }
 
@@ -112,40 +134,45 @@ export function parseRequest(text) {
   return request;
 }
 
-function planDrawing(plan, meant) {
+function planPicture(plan, meant) {
   const layout = imageLayout(plan.shape);
-  if (meant.kind === "drawing") {
-    const [rows, columns] = meant.size ?? [layout?.rows, layout?.columns];
+  if (meant.kind === "drawing" || meant.kind === "image") {
+    const [rows, columns] = isSize(meant.size) ? meant.size : [layout?.rows, layout?.columns];
     const count = plan.shape.reduce((product, dimension) => product * dimension, 1);
     const channels = count / (rows * columns);
     if (channels !== 1 && channels !== 3) return null;
     const channelsLast = channels === 3 && plan.shape.at(-1) === 3;
-    return drawing(plan, { rows, columns, channels, channelsLast }, meant.range);
+    return picture(plan, { rows, columns, channels, channelsLast }, meant);
   }
-  return meant.kind || !layout ? null : drawing(plan, layout);
+  return meant.kind || !layout ? null : picture(plan, layout, {});
 }
 
-function drawing(plan, { rows, columns, channels, channelsLast }, range) {
+/** A small picture is drawn, unless the card says that it is a photograph. */
+function picture(plan, { rows, columns, channels, channelsLast }, meant) {
+  const { range, kind } = meant;
   const usual = plan.datatype === "UINT8" ? [0, 255] : [0, 1];
-  return {
-    ...plan,
-    kind: "drawing",
-    grid: { rows, columns },
-    channels,
-    channelsLast,
-    range: Array.isArray(range) && range.length === 2 ? range.map(Number) : usual,
-  };
+  const given = Array.isArray(range) && range.length === 2 ? range.map(Number) : usual;
+  const made = { ...plan, grid: { rows, columns }, channels, channelsLast, range: given };
+  const small = Math.max(rows, columns) <= LARGEST_SIDE;
+  const drawn = kind ? kind === "drawing" : small;
+  const preparation = preparationOf(made, { ...meant, kind: drawn ? "drawing" : "image" });
+  return { ...made, kind: drawn ? "drawing" : "image", preparation };
 }
 
-/** Return the layout of a small picture, [1, c, h, w] or [1, h, w, c]; null for anything else. */
+function isSize(size) {
+  const whole = (side) => Number.isInteger(side) && side > 0 && side <= LARGEST_PICTURE;
+  return Array.isArray(size) && size.length === 2 && size.every(whole);
+}
+
+/** Return the layout of a picture, [1, c, h, w] or [1, h, w, c]; null for anything else. */
 function imageLayout(shape) {
   if (shape.length !== 4 || shape[0] !== 1) return null;
-  const small = (side) => side > 1 && side <= LARGEST_SIDE;
+  const side = (size) => size > 1 && size <= LARGEST_PICTURE;
   const [, a, b, c] = shape;
-  if ((a === 1 || a === 3) && small(b) && small(c)) {
+  if ((a === 1 || a === 3) && side(b) && side(c)) {
     return { channels: a, rows: b, columns: c, channelsLast: false };
   }
-  if ((c === 1 || c === 3) && small(a) && small(b)) {
+  if ((c === 1 || c === 3) && side(a) && side(b)) {
     return { channels: c, rows: a, columns: b, channelsLast: true };
   }
   return null;

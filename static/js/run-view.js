@@ -1,17 +1,20 @@
-// What the Run tab shows: a form for each input, an answer in words and bars.
+// What the Run tab shows: a form for each input, an answer as people read it.
 
 import { FormatError } from "./assay/errors.js";
 import { el } from "./dom.js";
 import { drawOn, showCells, shrink } from "./drawing.js";
 import { tensorOfDrawing, tensorOfFields } from "./run-inputs.js";
 import { formatNumber } from "./run-outputs.js";
+import { pictureControl } from "./run-picture.js";
 
 const SIDE = 280;
 
 /**
  * @typedef {{element: HTMLElement, tensor: (mark?: boolean) =>
- *   import("./run-inputs.js").JsonTensor}} Control `tensor` throws FormatError when a field is not
- *   filled in, and with `mark` shows which one
+ *   import("./run-inputs.js").JsonTensor, fill?: (tensor: import("./run-inputs.js").JsonTensor) =>
+ *   boolean, take?: (file: Blob) => Promise<void>}} Control `tensor` throws FormatError when a
+ *   field is not filled in, and with `mark` shows which one; `fill` says whether it shows the
+ *   values; `take` takes a picture
  */
 
 /**
@@ -24,6 +27,11 @@ const SIDE = 280;
  */
 export function controlOf(plan, index, onChange) {
   if (plan.kind === "drawing") return drawingControl(plan, index, onChange);
+  if (plan.kind === "image") {
+    const control = pictureControl(plan, index, onChange);
+    const legend = el("legend", {}, legendOf(plan));
+    return { ...control, element: el("fieldset", {}, legend, control.element) };
+  }
   if (plan.kind === "fields") return fieldsControl(plan, index, onChange);
   return null;
 }
@@ -41,7 +49,14 @@ function drawingControl(plan, index, onChange) {
     ...{ class: "cells", width: columns, height: rows, role: "img", "aria-label": given },
   });
   const showGiven = showCells(cells, () => shrink(drawing.strokes(), plan.grid, [0, 1]));
+  let photographed = false; // a picture was taken after the last stroke
+  const photo = pictureControl(plan, index, () => {
+    photographed = true;
+    onChange();
+  });
   const drawing = drawOn(canvas, () => {
+    photographed = false;
+    photo.forget();
     invitation.hidden = drawing.strokes().length > 0;
     showGiven();
     onChange();
@@ -61,8 +76,11 @@ function drawingControl(plan, index, onChange) {
       el("div", { class: "drawing" }, el("div", { class: "paper" }, canvas, invitation), beside),
       el("div", { class: "cluster" }, clear),
       el("p", { class: "hint" }, hint),
+      el("details", {}, el("summary", {}, "A picture instead"), photo.element),
     ),
+    take: photo.take,
     tensor: () => {
+      if (photographed) return photo.tensor();
       if (!drawing.strokes().length) throw new FormatError(`"${plan.name}" is not drawn yet.`);
       return tensorOfDrawing(plan, shrink(drawing.strokes(), plan.grid, plan.range));
     },
@@ -85,15 +103,27 @@ function fieldsControl(plan, index, onChange) {
     const { id } = inputs[place];
     return el("div", { class: "field" }, el("label", { for: id }, label), inputs[place]);
   });
-  const legend = `${plan.name}: ${plan.datatype} [${plan.shape.join(", ")}]`;
   const grid = el("div", { class: "number-grid" }, ...fields);
   return {
-    element: el("fieldset", {}, el("legend", {}, legend), grid),
+    element: el("fieldset", {}, el("legend", {}, legendOf(plan)), grid),
+    fill: ({ data }) => {
+      if (data.length !== inputs.length) return false;
+      inputs.forEach((input, place) => {
+        input.value = String(data[place]);
+        input.removeAttribute("aria-invalid");
+      });
+      onChange();
+      return true;
+    },
     tensor: (mark = false) => {
       if (mark) markFaults(plan, inputs);
       return tensorOfFields(plan, inputs.map((input) => input.value));
     },
   };
+}
+
+function legendOf({ name, datatype, shape }) {
+  return `${name}: ${datatype} [${shape.join(", ")}]`;
 }
 
 /** Mark the fields whose text is no value, and lead the reader to the first. */
@@ -128,8 +158,33 @@ export function readingElement(reading) {
     const value = el("p", {}, el("strong", {}, reading.words), ` ${reading.unit}`);
     return el("div", { class: "stack stack-sm" }, title, value);
   }
+  if (reading.kind === "table") {
+    const more = reading.left && el("p", { class: "small muted" }, reading.left);
+    return el("div", { class: "stack stack-sm" }, title, tableElement(reading), more || null);
+  }
+  if (reading.kind === "picture") return pictureElement(reading, title);
   const pre = el("pre", { tabindex: 0, role: "region", "aria-label": reading.name }, reading.words);
   return el("div", { class: "stack stack-sm" }, title, el("div", { class: "code" }, pre));
+}
+
+function tableElement({ name, heads, rows }) {
+  const head = heads.map((words) => el("th", { scope: "col", class: "num" }, words));
+  const lines = rows.map((row, at) => {
+    const cells = row.map((words) => el("td", { class: "num" }, words));
+    return el("tr", {}, el("th", { scope: "row", class: "num" }, String(at)), ...cells);
+  });
+  const top = el("tr", {}, el("th", { scope: "col" }, "row"), ...head);
+  const table = el("table", { class: "table" }, el("thead", {}, top), el("tbody", {}, ...lines));
+  return el("div", { class: "table-wrap", tabindex: 0, role: "group", "aria-label": name }, table);
+}
+
+function pictureElement({ name, columns, rows, rgba, words }, title) {
+  const look = { class: "picture", width: columns, height: rows, role: "img", "aria-label": name };
+  const canvas = el("canvas", look);
+  canvas.classList.toggle("small", Math.max(columns, rows) < 112);
+  canvas.getContext("2d").putImageData(new ImageData(rgba, columns, rows), 0, 0);
+  const figure = el("figure", { class: "given" }, canvas, el("figcaption", {}, words));
+  return el("div", { class: "stack stack-sm" }, title, figure);
 }
 
 function barsElement({ name, bars }) {

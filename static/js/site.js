@@ -110,6 +110,31 @@ function showTimes() {
   }
 }
 
+/**
+ * Tell whether a text is more than somebody would type: a receipt, in one of its forms.
+ *
+ * @param {string} text
+ * @returns {boolean}
+ */
+export function isReceipt(text) {
+  const compact = /^[A-Za-z0-9_-]{200,}\.[A-Za-z0-9_-]{80,120}$/;
+  return text.startsWith("{") || compact.test(text);
+}
+
+/** A search box keeps no line break and no long text: a receipt goes to the search by itself. */
+function onPaste(event) {
+  const text = event.clipboardData?.getData("text").trim() ?? "";
+  if (!event.target.matches?.("[data-search], [data-paste]") || !isReceipt(text)) return;
+  event.preventDefault();
+  const form = document.createElement("form");
+  const area = document.createElement("textarea");
+  Object.assign(form, { method: "post", action: "/search/", hidden: true });
+  Object.assign(area, { name: "q", value: text });
+  form.append(area);
+  document.body.append(form);
+  form.submit();
+}
+
 function onKey(event) {
   if (event.key === "Escape") closeMenus(null);
   if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -142,6 +167,7 @@ if (globalThis.document) {
   showTimes();
   document.addEventListener("click", onClick);
   document.addEventListener("keydown", onKey);
+  document.addEventListener("paste", onPaste);
   document.addEventListener("htmx:load", () => showTimes());
   setInterval(() => showTimes(), 60_000);
 }

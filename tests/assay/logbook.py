@@ -107,12 +107,12 @@ class Logbook:
         )
         return self.state(predicate, key, sha256=fingerprint(key))
 
-    def moderate(self, model: str, action: str = "hide") -> Envelope:
-        """Log that the registry did something to a model."""
+    def moderate(self, model: str, action: str = "hide", sha256: str = "ab" * 32) -> Envelope:
+        """Log that the registry did something to a model, or (`sha256`) to a key."""
         predicate = ModerationPredicate(
             observed=OBSERVED, action=action, category="spam", reason="because"
         )
-        return self.state(predicate, BOB, name=model)
+        return self.state(predicate, BOB, name=model, sha256=sha256)
 
     def fill(self, count: int, mark: str = "v") -> Self:
         """Log short claims until there are `count` entries."""

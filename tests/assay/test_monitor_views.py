@@ -173,6 +173,14 @@ def test_what_the_registry_does_to_a_watched_model_is_news() -> None:
     assert found.watched == ("owner alice",)
 
 
+def test_what_the_registry_does_to_a_watched_key_is_an_alarm() -> None:
+    suspended = entry(Logbook().moderate("", "suspend", sha256=fingerprint(ALICE)), BOB)
+    found = watching(keys=(fingerprint(ALICE),)).find(*suspended)
+    assert found is not None
+    assert (found.level, found.about, found.action) == (ALARM, fingerprint(ALICE), "suspend")
+    assert found.watched == (f"key {fingerprint(ALICE)}",)
+
+
 def test_a_statement_of_another_kind_is_found_by_its_key() -> None:
     payload = (
         b'{"_type":"https://in-toto.io/Statement/v1","subject":[{"name":"","digest":'

@@ -34,7 +34,9 @@ def browser() -> Iterator[Browser]:
     if chromium is None:
         pytest.skip("no chromium on this machine: .ci/run installs Debian's")
     # Playwright's driver must find no proxy or display of the session in its way.
-    with sync_playwright() as playwright:
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        # An event loop runs in this thread from here on; what tests ask the database for waits.
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
         launched = playwright.chromium.launch(
             executable_path=chromium,
             args=[

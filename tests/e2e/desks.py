@@ -79,14 +79,20 @@ def sit(desks: list[Desk], browser: Browser, origin: str, name: str = "") -> Des
     page.on("request", desk.watch)
     desks.append(desk)
     if name:
-        page.goto("/accounts/signup/")
-        page.get_by_label("Username").fill(name)
-        page.get_by_label(re.compile("mail", re.IGNORECASE)).fill(f"{name}@example.org")
-        page.locator("input[name=password1]").fill(PASSWORD)
-        page.locator("input[name=password2]").fill(PASSWORD)
-        page.locator("main button[type=submit]").click()
-        expect(page.locator("header")).to_contain_text(name)
+        sign_up(desk, name)
     return desk
+
+
+def sign_up(desk: Desk, name: str) -> None:
+    """Make an account; who made it is signed in."""
+    page = desk.page
+    page.goto("/accounts/signup/")
+    page.get_by_label("Username").fill(name)
+    page.get_by_label(re.compile("mail", re.IGNORECASE)).fill(f"{name}@example.org")
+    page.locator("input[name=password1]").fill(PASSWORD)
+    page.locator("input[name=password2]").fill(PASSWORD)
+    page.locator("main button[type=submit]").click()
+    expect(page.locator("header")).to_contain_text(name)
 
 
 # ------------------------------------------------------------------ what publishers do

@@ -8,12 +8,18 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import pytest
+from allauth.mfa.totp.internal.auth import (
+    format_hotp_value,
+    hotp_value,
+    yield_hotp_counters_from_time,
+)
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 from tests.e2e.conftest import Visitor
 from tests.e2e.stack import Stack
 from tests.e2e.test_main_job import MODEL, draw_a_one, sign_up, upload
+from tests.e2e.walkers import ANSWERED
 
 NAME = "dora"
 MODEL_PAGE = "/models/examples/digits/"
@@ -22,7 +28,8 @@ PUBLIC = (
     *("/ledger/checkpoints/1/", "/ledger/?kind=moderation", "/verify/", "/docs/", "/status/"),
     *("/ledger/checkpoints/", "/ledger/logs/", "/ledger/?kind=execution&owner=examples"),
     *("/ledger/?q=99999", "/ledger/?q=no+such+thing"),
-    "/docs/evidence/",
+    *("/docs/evidence/", "/docs/inspection/", "/moderation/", "/moderation/report/"),
+    "/moderation/report/?kind=model&name=examples/digits",
     *("/examples/", "/accounts/login/", "/accounts/signup/", "/accounts/password/reset/"),
     *("/no/such/page/", "/executions/00000000-0000-0000-0000-000000000000/"),
     *(MODEL_PAGE + tab for tab in ("", "files/", "graph/", "run/", "api/", "executions/")),
@@ -32,6 +39,7 @@ PUBLIC = (
 OWN = (
     *("/settings/keys/", "/settings/tokens/", "/me/models/", "/me/uploads/", "/executions/?mine=1"),
     *("/settings/organisations/", "/settings/activity/", "/settings/account/"),
+    *("/settings/profile/", "/settings/sessions/", "/settings/export/"),
     *(f"/models/{NAME}/handwriting/{page}/" for page in ("settings", "access", "activity")),
     *("/schedules/", "/settings/keys/import/"),
     *("/settings/webhooks/", f"/settings/webhooks/?owner={NAME}"),
@@ -41,7 +49,8 @@ OWN = (
     *("/publish/", f"/publish/{NAME}/handwriting/", f"/models/{NAME}/handwriting/"),
 )
 Scheme = Literal["light", "dark"]
-LOOKS: tuple[tuple[int, Scheme], ...] = (
+Looks = tuple[tuple[int, Scheme], ...]
+LOOKS: Looks = (
     *((1280, "light"), (1280, "dark")),
     *((360, "dark"), (360, "light")),
 )
@@ -63,10 +72,23 @@ def new_page(stack: Stack, browser: Browser, **options: Any) -> Page:
     return page
 
 
-def complaints(page: Page, place: str) -> list[str]:
+def listen(page: Page) -> list[str]:
+    """Return the list of what the console will have been told, refusals aside."""
+    heard: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        if not message.text.startswith(ANSWERED):
+            heard.append(f"{page.url}: {message.type}: {message.text}")
+
+    page.on("console", note)
+    page.on("pageerror", lambda error: heard.append(f"{page.url}: {error}"))
+    return heard
+
+
+def complaints(page: Page, place: str, looks: Looks = LOOKS) -> list[str]:
     """Return what axe has against the page as it stands, in every look, and what it lacks."""
     found = []
-    for width, scheme in LOOKS:
+    for width, scheme in looks:
         page.set_viewport_size({"width": width, "height": 800})
         page.emulate_media(color_scheme=scheme)
         found += [
@@ -102,7 +124,7 @@ _CONFIRM = (
 
 def test_axe_finds_nothing_on_public_pages(stack: Stack, browser: Browser) -> None:
     page = new_page(stack, browser)
-    found: list[str] = []
+    found = listen(page)
     for path in PUBLIC:
         page.goto(path)
         found += complaints(page, path)
@@ -128,7 +150,7 @@ def test_axe_finds_nothing_on_a_publishers_pages(
     stack: Stack, browser: Browser, publisher: Publisher
 ) -> None:
     page = new_page(stack, browser, storage_state=publisher.state)
-    found: list[str] = []
+    found = listen(page)
     for path in OWN:
         page.goto(path)
         found += complaints(page, path)
@@ -166,3 +188,38 @@ def wizard_complaints(page: Page, publisher: Publisher) -> list[str]:
     page.goto("/settings/keys/")
     expect(page.locator("#browser-keys")).to_contain_text("Test browser")
     return found + complaints(page, "keys")
+
+
+def test_axe_finds_nothing_on_the_pages_of_a_second_factor(
+    stack: Stack, browser: Browser, publisher: Publisher
+) -> None:
+    """An authenticator is set up, shown, and asked for; recovery codes are made and shown."""
+    page = new_page(stack, browser, storage_state=publisher.state)
+    found = listen(page)
+    page.goto("/accounts/2fa/totp/activate/")
+    secret = page.locator("#authenticator_secret").input_value()
+    page.locator("input[name=code]").fill("000000")
+    page.locator("main button[type=submit]").click()
+    expect(page.locator("main .error, main .errorlist, main [aria-invalid]").first).to_be_visible()
+    found += complaints(page, "a wrong code")
+    enter_code(page, secret)
+    expect(page).to_have_url(re.compile(r"/accounts/2fa/"))
+    for path in ("", "recovery-codes/", "totp/deactivate/"):
+        page.goto(f"/accounts/2fa/{path}")
+        found += complaints(page, f"with a second factor: {path}")
+    page.context.clear_cookies()
+    page.goto("/accounts/login/")
+    page.locator("input[name=login]").fill(NAME)
+    page.locator("input[name=password]").fill("correct horse battery staple")
+    page.locator("main button[type=submit]").first.click()
+    expect(page).to_have_url(re.compile("/accounts/2fa/authenticate/"))
+    found += complaints(page, "asked for the second factor")
+    page.context.close()
+    assert found == []
+
+
+def enter_code(page: Page, secret: str) -> None:
+    """Enter what an authenticator would show now."""
+    counter = next(iter(yield_hotp_counters_from_time()))
+    page.locator("input[name=code]").fill(format_hotp_value(hotp_value(secret, counter)))
+    page.locator("main button[type=submit]").click()

@@ -119,7 +119,7 @@ test("a table row has a field for each feature, named by the card", () => {
 
 test("large, deep and half-width inputs are left to JSON or refused", () => {
   assert.equal(planInput({ name: "x", datatype: "FP32", shape: [-1, 1000] }).kind, "json");
-  assert.equal(planInput({ name: "x", datatype: "FP32", shape: [1, 3, 224, 224] }).kind, "json");
+  assert.equal(planInput({ name: "x", datatype: "FP32", shape: [1, 5, 224, 224] }).kind, "json");
   assert.equal(planInput({ name: "x", datatype: "FP32", shape: [0, 4] }).kind, "json");
   assert.equal(planInput({ name: "x", datatype: "FP16", shape: [1, 4] }).kind, "unsupported");
 });
@@ -208,8 +208,8 @@ test("what has no better form is shown as it came, and not endlessly", () => {
   const [batch] = readOutputs([{ name: "x", datatype: "INT64", shape: [2000], data }]);
   assert.equal(batch.kind, "raw");
   assert.ok(batch.words.length < 2100);
-  const [rows] = readOutputs([{ name: "x", datatype: "FP32", shape: [2, 2], data: [1, 2, 3, 4] }]);
-  assert.deepEqual(rows, { kind: "raw", name: "x", words: "[1,2,3,4]" });
+  const [cube] = readOutputs([{ name: "x", datatype: "FP32", shape: [1, 2, 2], data: [1, 2, 3, 4] }]);
+  assert.deepEqual(cube, { kind: "raw", name: "x", words: "[1,2,3,4]" });
   const [bytes] = readOutputs([{ name: "x", datatype: "FP16", shape: [1] }]);
   assert.match(bytes.words, /sent as bytes/);
 });

@@ -153,6 +153,11 @@ def test_search_leads_to_an_entry(client: Client, written: list[int]) -> None:
     assert location(client, bytes(entry.leaf_hash).hex()) == "/ledger/3/"
 
 
+def test_search_leads_to_an_execution(client: Client, written: list[int]) -> None:
+    execution = "01890a5d-ac96-774b-bcce-b302099a8057"
+    assert location(client, execution.upper()) == f"/executions/{execution}/"
+
+
 def test_search_leads_to_a_pending_entry_too(client: Client, written: list[int]) -> None:
     entry = claim(9).append()
     digest = claim(9).envelope.pae_sha256.hex()

@@ -240,7 +240,7 @@ def test_checkpoints_are_listed_with_their_growth(
     client: Client, written: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def sizes(found: Any) -> list[tuple[int, int | None]]:
-        return [(row["checkpoint"].size, row["growth"]) for row in found["rows"]]
+        return [(row.checkpoint.size, row.growth) for row in found["rows"]]
 
     found = context(client, "/ledger/checkpoints/")
     assert sizes(found) == [(5, 2), (3, 3), (0, None)]

@@ -9,6 +9,7 @@ import pytest
 from ledger.recognition import Form, recognise
 
 HEX = "ab" * 32
+ID = "01890a5d-ac96-774b-bcce-b302099a8057"
 
 
 @pytest.mark.parametrize(
@@ -28,6 +29,9 @@ HEX = "ab" * 32
         (f"https://log.example.org/log/envelopes/{HEX}", Form.ENVELOPE, HEX),
         (f"https://mirror.example.org/envelopes/{HEX}", Form.ENVELOPE, HEX),
         (f"http://localhost:8000/keys/{HEX}/", Form.KEY, HEX),
+        (ID, Form.EXECUTION, ID),
+        (ID.upper(), Form.EXECUTION, ID),
+        (f"https://assay.example.org/executions/{ID}/", Form.EXECUTION, ID),
         ("alice/digits", Form.MODEL, "alice/digits"),
         ("alice/digits/", Form.MODEL, "alice/digits"),
         ("alice", Form.OWNER, "alice"),

@@ -14,13 +14,14 @@ from assay.statements import (
     OMS,
     RELEASE,
     REPLAY,
+    ModerationPredicate,
     Statement,
     Subject,
 )
 from ledger.errors import KeyMayNotError, UnregisteredKeyError
 from ledger.models import Log
 from ledger.services.registered import RegisteredKey, check_may, find_registered
-from tests.ledger.builders import claim, sequence, signed
+from tests.ledger.builders import OBSERVED, claim, sequence, signed
 from tests.ledger.writing import key_statement, public_key, register
 
 ALICE = public_key("alice").fingerprint
@@ -183,3 +184,45 @@ def test_mallory_may_not_take_the_place_of_alices_key_alone(opened: None) -> Non
     with pytest.raises(UnregisteredKeyError, match="is not registered"):
         find_registered(public_key("new").fingerprint)
     assert find_registered(ALICE).owner == "alice"
+
+
+# ------------------------------------------------------------------ what the registry suspends
+
+
+def acted(action: str, name: str, digest: str, reason: str = "a test") -> None:
+    predicate = ModerationPredicate(
+        observed=OBSERVED, action=action, category="other", reason=reason
+    )
+    signed(predicate.statement([Subject(name=name, sha256=digest)]), by="registry").append()
+
+
+def test_a_key_that_the_registry_suspends_counts_no_longer_and_stays_so(opened: None) -> None:
+    register("alice")
+    acted("hide", "", ALICE)  # as if it were a file
+    assert find_registered(ALICE) == key()
+    acted("suspend", "", ALICE)
+    with pytest.raises(UnregisteredKeyError, match="suspended by the registry"):
+        find_registered(ALICE)
+
+
+def test_the_keys_of_who_is_suspended_count_again_when_they_are_reinstated(opened: None) -> None:
+    register("alice")
+    name = sha256_hex(b"alice")
+    acted("suspend", "", name)  # a key whose digest that were; not the owner
+    assert find_registered(ALICE) == key()
+    acted("suspend", "alice", name)
+    with pytest.raises(UnregisteredKeyError, match="alice is suspended"):
+        find_registered(ALICE)
+    acted("reinstate", "alice", name)
+    assert find_registered(ALICE) == key()
+
+
+def test_what_is_no_statement_of_moderators_suspends_nobody(opened: None) -> None:
+    register("alice")
+    subject = Subject(name="", sha256=ALICE)
+    predicate = {"action": "suspend"}
+    signed(
+        Statement(subjects=(subject,), predicate_type=MODERATION, predicate=predicate),
+        by="registry",
+    ).append()
+    assert find_registered(ALICE) == key()

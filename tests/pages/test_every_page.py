@@ -58,6 +58,9 @@ ANYONE = (
     "/docs/inspection/",
     "/api/v1/docs/",
     "/status/",
+    "/moderation/",
+    "/moderation/report/",
+    "/moderation/report/?kind=model&name={model}",
     "/accounts/password/reset/",
 )
 STRANGERS = ("/accounts/login/", "/accounts/signup/")
@@ -76,6 +79,9 @@ ALICE = (
     "/settings/webhooks/?model={model}",
     "/settings/organisations/",
     "/settings/activity/",
+    "/settings/profile/",
+    "/settings/sessions/",
+    "/settings/export/",
     "/settings/account/",
     "/models/{model}/settings/",
     "/models/{model}/access/",

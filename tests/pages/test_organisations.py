@@ -8,14 +8,15 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from registry.choices import AccessState, TransferState, Visibility
-from registry.models import AccessRequest, Membership, Model, Owner, Transfer
-from registry.services import gates, organisations, transfers
+from registry.models import AccessRequest, Closing, Membership, Model, Owner, Transfer
+from registry.services import closing, gates, organisations, transfers
 from tests import builders
 from tests.pages.conftest import ACCEPT, Site
 from tests.pages.html import faults, parse
-from tests.people import Person
+from tests.people import PASSWORD, Person
 from tests.registry.houses import house_model, make_house
 
 HOME = "/settings/organisations/"
@@ -268,9 +269,13 @@ def test_a_limited_token_says_so_in_the_list(as_alice: Client, alice: Person) ->
 
 def test_an_account_is_closed_by_its_name(as_alice: Client, as_bob: Client, alice: Person) -> None:
     make_house(alice)
+    send(as_alice, "/accounts/reauthenticate/", password=PASSWORD)
     send(as_alice, "/settings/account/", 400, name="bob")
     assert "last admin" in send(as_alice, "/settings/account/", 400, name="alice")
     organisations.delete(alice.user, Owner.objects.get(name="acme"))
     send(as_alice, "/settings/account/", name="alice")
+    assert "Keep" in read(as_alice, "/settings/account/")
+    Closing.objects.update(due_at=timezone.now())
+    assert closing.sweep() == 1
     assert as_alice.get("/settings/account/").status_code == 302
     assert "closed" in read(as_bob, "/alice/")

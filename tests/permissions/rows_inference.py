@@ -152,6 +152,7 @@ ROWS = [
     page("POST", "/executions/{run}/trace", "302"),
     page("POST", "/executions/{private}/trace", "403 403 403 302 403 403"),
     page("POST", "/executions/{secret_run}/trace", "404 302 302 302 404 404"),
+    *both("GET", "/models/{m}/graph/skeleton.json", "503", made(SESSION, 503), make=page),
     *both("GET", "/models/{m}/run/", "200", SESSION, make=page),
     *both("POST", "/models/{m}/run/", "503", made(SESSION, 503), TYPED, make=page),
     *both(

@@ -18,6 +18,7 @@ HIDDEN_WRITE = "401 403 200 200 404 404"
 ADMIN = "401 403 403 200 403 403"
 HIDDEN_ADMIN = "401 403 403 200 404 404"
 OWN = "401 404 404 200 404 404"
+NOTHING = "401 409 409 409 409 409"  # told that there is no such thing
 M = "/models/{m}/"
 P = "/publish/{m}/"
 CARD = "# A model\n\nIt doubles.\n"
@@ -43,7 +44,9 @@ def member_key(scene: Scene) -> Any:
 PUBLIC = [
     page("GET", "/", "200"),
     page("GET", "/status/", "200"),
+    page("GET", "/styleguide/", "404"),  # there while DEBUG is on
     page("GET", "/search/", "302"),
+    page("POST", "/search/", "400", form(q="no receipt")),
     page("GET", "/verify/", "200"),
     page("GET", "/docs/", "200"),
     page("GET", "/docs/evidence/", "200"),
@@ -197,8 +200,18 @@ ONESELF = [
     page("POST", "/settings/tokens/{token}/delete/", done(ACCOUNTS), b""),
     page("GET", "/settings/activity/", ACCOUNTS),
     page("GET", "/settings/activity/?owner=acme", ADMIN),
+    page("GET", "/settings/", done(ACCOUNTS)),
+    page("GET", "/settings/profile/", ACCOUNTS),
+    page("POST", "/settings/profile/", done(ACCOUNTS), form(title="In full")),
+    page("GET", "/settings/sessions/", ACCOUNTS),
+    page("POST", "/settings/sessions/end/", done(ACCOUNTS), b""),
+    page("POST", f"/settings/sessions/{'0' * 32}/end/", NOTHING, b""),
+    # Led to say again who they are.
+    page("GET", "/settings/export/", ACCOUNTS),
+    page("POST", "/settings/export/", done(ACCOUNTS), b""),
     page("GET", "/settings/account/", ACCOUNTS),
-    page("POST", "/settings/account/", "401 400 400 400 400 302", form(name="mallory")),
+    page("POST", "/settings/account/", done(ACCOUNTS), form(name="mallory")),
+    page("POST", "/settings/account/keep/", NOTHING, b""),
     page("GET", "/settings/webhooks/", ACCOUNTS),
     page("GET", "/settings/webhooks/?owner=acme", ADMIN),
     page("GET", "/settings/webhooks/?model={secret}", HIDDEN_ADMIN),

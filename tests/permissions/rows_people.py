@@ -104,7 +104,7 @@ ROWS = [
     # ---------------------------------------------------------------- one's own
     row("GET", f"{API}/account", ACCOUNTS),
     row(
-        *("DELETE", f"{API}/account", "401 400 400 400 400 204 403 400"),
+        *("DELETE", f"{API}/account", "401 400 400 400 400 202 403 400"),
         {"name": "mallory"},
         note="mallory's",
     ),

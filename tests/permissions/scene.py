@@ -4,8 +4,9 @@ acme is alice's organisation; bob writes there, rita reads. `open` is public, `s
 `gated` gated (dora waits to be approved). Each has release 1.0.0, the alias `production`, a newer
 revision that failed its inspection, and one after it that passed and is not released.
 
-Beside them: `dora` offers her model `gift` to acme and is offered acme's `parting`; her
-organisation invites alice. Executions, traces, webhooks, schedules, uploads, tokens: alice's.
+Moderators hid acme's `parting`. Beside them: `dora` offers her model `gift` to acme and is offered
+acme's `parting`; her organisation invites alice. Executions, traces, webhooks, schedules, uploads,
+tokens: alice's.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from inference.ids import uuid7
 from inference.models import Delivery, Tensors
 from inference.services import traces
 from ledger import services as ledger
-from registry.choices import Gate, Role, TokenScope, Visibility
+from registry.choices import Act, Gate, Role, Target, TokenScope, Visibility
 from registry.models import Model, Owner, Release, Revision
 from registry.services import (
     aliases,
@@ -48,6 +49,7 @@ from tests.ledger.builders import sequence
 from tests.people import Person, make_person
 from tests.registry import executing
 from tests.registry.houses import make_house
+from tests.registry.moderating import Things, make_moderator
 
 API = "/api/v1"
 MODELS = ("open", "secret", "gated")
@@ -153,6 +155,8 @@ def _between_people(scene: Scene) -> None:
     gift = builders.make_model(dora, "gift")
     offered = transfers.offer(dora.user, gift, to="acme")
     parting = models.create(alice.user, name="parting", owner="acme")
+    names = {Target.MODEL: "acme/parting"}
+    Things(names=names).do(make_moderator("warden"), Act.HIDE, Target.MODEL)
     asked = transfers.offer(alice.user, parting, to="dora")
     house = make_house(dora, "zoo")
     organisations.invite(dora.user, house, name="alice", role=Role.WRITER)

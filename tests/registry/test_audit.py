@@ -27,6 +27,8 @@ QUIET = {
     *("contents", "uploads", "joining", "xet"),  # bytes on their way: the commit has the row
     *("counters", "downloads", "quotas"),  # figures
     "collection",  # content that nobody has any more
+    "flags",  # what readers report: the queue is the log of it, and names nobody
+    "moderation_targets",  # the change that a moderation makes: `moderation` has the row
 }
 
 

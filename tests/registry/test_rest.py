@@ -27,6 +27,8 @@ _MODEL = "models/{owner}/{name}"
 WORDS = "words for readers"
 # The address of the bytes themselves, which programs use as it stands.
 BYTES = "bytes for everybody"
+# What no token may do: it asks for a person, who signs in or says the password again.
+PERSON = "for a person alone"
 # Page -> what of the API (below /api/v1/) does the same.
 SAME: dict[str, tuple[str, ...] | str] = {
     "search/": ("get models", "get ledger/entries"),
@@ -42,6 +44,7 @@ SAME: dict[str, tuple[str, ...] | str] = {
     f"{_MODEL}/files/": (f"get {_MODEL}/revisions/{{revision}}",),
     f"{_MODEL}/files/{{revision}}/{{path}}": BYTES,
     f"{_MODEL}/graph/": (f"get {_MODEL}/revisions/{{revision}}/inspection",),
+    f"{_MODEL}/graph/skeleton.json": BYTES,
     f"{_MODEL}/api/": WORDS,
     f"{_MODEL}/releases/": (f"get {_MODEL}/releases",),
     f"{_MODEL}/releases/{{version}}/": (f"get {_MODEL}/releases/{{version}}",),
@@ -111,6 +114,18 @@ SAME: dict[str, tuple[str, ...] | str] = {
     "settings/keys/member/": ("post keys",),
     "settings/tokens/": ("get tokens", "post tokens"),
     "settings/tokens/{digest}/delete/": ("delete tokens/{digest}",),
+    "settings/": WORDS,
+    "settings/profile/": ("get account",),
+    "settings/sessions/": PERSON,
+    "settings/sessions/end/": PERSON,
+    "settings/sessions/{handle}/end/": PERSON,
+    "settings/export/": PERSON,
+    "settings/account/keep/": PERSON,
+    "moderation/": ("get moderation",),
+    "moderation/report/": PERSON,
+    "moderation/{number}/": ("get moderation/{action_number}",),
+    "moderation/{number}/appeal/": PERSON,
+    "moderation/{number}/moderation.sigstore.json": ("get moderation/{action_number}/bundle",),
     "settings/activity/": ("get activity",),
     "settings/account/": ("get account", "delete account"),
     "settings/organisations/": (
@@ -231,7 +246,7 @@ def classes() -> dict[str, list[str]]:
     return found
 
 
-GENERAL = {"registry_error", "inference_error", "ledger_error"}
+GENERAL = {"registry_error", "inference_error", "ledger_error", "moderated"}
 
 
 @pytest.mark.parametrize("code", sorted(set(error_codes()) - GENERAL))

@@ -20,7 +20,7 @@ from registry.errors import (
     UnknownRequestError,
 )
 from registry.models import AuditEvent, FormerName, Model, Revision, TrustedPublisher
-from registry.services import models, organisations, owners, repos, revisions, transfers
+from registry.services import closing, models, organisations, repos, revisions, transfers
 from tests import builders
 from tests.people import Person
 from tests.registry import calls
@@ -191,7 +191,7 @@ def test_the_old_owner_has_no_right_left(alice: Person, bob: Person) -> None:
 def test_a_closed_account_takes_nothing(alice: Person, bob: Person) -> None:
     model = builders.make_model(alice)
     row = transfers.offer(alice.user, model, to="bob")
-    owners.close(bob.user)
+    closing.close(bob.user)
     row.refresh_from_db()
     assert row.state == TransferState.CANCELLED
     with pytest.raises(UnknownOwnerError):

@@ -24,11 +24,11 @@ from inference.webhooks.signature import sign
 from registry.models import AuditEvent, Model, Owner, Release, Watch
 from registry.services import (
     aliases,
+    closing,
     gates,
     keys,
     models,
     organisations,
-    owners,
     releases,
     tokens,
     transfers,
@@ -51,6 +51,8 @@ SILENT = {
     *("key.backup", "key.rename", "owner.create", "owner.delete", "owner.title", "quota.set"),
     *("execution.disclose", "schedule.create", "schedule.pause", "schedule.stop"),
     *("schedule.resume", "revision.appeal", "revision.appeal_answered", "trusted.exchange"),
+    *("account.close", "account.export", "account.keep", "session.end", "session.end_others"),
+    *("report.dismiss", "moderation.appeal", "moderation.appeal_answered"),
 }
 ROOT = Path(__file__).parents[2]
 
@@ -264,7 +266,7 @@ def test_an_owner_has_twenty_at_most(alice: Person, bob: Person) -> None:
 def test_a_webhook_goes_on_when_its_maker_closes_the_account(alice: Person, bob: Person) -> None:
     acme = houses.make_house(alice, admin=bob)
     assert made(bob, owner="acme").status_code == 201
-    owners.close(bob.user)
+    closing.close(bob.user)
     models.create(alice.user, name="double", owner="acme")
     (held,) = [one for one in deliveries.claim() if one.body.find(b"model.create") > 0]
     assert held.refused == ""

@@ -33,7 +33,7 @@ class Command(BaseCommand):
             *("--bind", options["bind"], "--worker-class", "gthread"),
             *("--workers", str(options["workers"]), "--threads", str(options["threads"])),
             *("--keep-alive", "75", "--timeout", "120", "--graceful-timeout", "5"),
-            "--no-control-socket",
+            *("--no-control-socket", "--logger-class", "config.gunicorn_logs.SiteLogger"),
             *("--max-requests", "100000", "--max-requests-jitter", "10000"),
             *("--worker-tmp-dir", _heartbeats()),
         ]

@@ -16,3 +16,6 @@ MAX_FIELDS, MAX_MESSAGES = 5_000_000, 1_000_000  # of the walk itself
 # What the pinned portable runtime reads.
 MIN_IR_VERSION, MAX_IR_VERSION = 3, 13
 OPSETS = {"": (7, 26), "ai.onnx.ml": (1, 5)}
+
+# What is drawn: larger graphs have their summary alone.
+MAX_DRAWN_NODES, MAX_DRAWN_LINKS, MAX_SKELETON_BYTES = 2_000, 10_000, 2 * 2**20

@@ -2,19 +2,19 @@
 
 import { byId, clearError, el, evidenceWords, guarded } from "../dom.js";
 import { csrfToken } from "../api.js";
-import { curlLine, infer, inferAddress, sessionAddress, waitIncluded } from "../infer.js";
-import { checkAnswer } from "../receipt-check.js";
-import { parseRequest, planInput, renderRequest } from "../run-inputs.js";
+import { tensorFromJson } from "../assay/oip.js";
+import { tensorDigest } from "../assay/tensors.js";
+import { infer, inferAddress, sessionAddress, waitIncluded } from "../infer.js";
+import { checkAnswer, readStatement } from "../receipt-check.js";
+import { RunForm } from "../run-form.js";
 import { readOutputs } from "../run-outputs.js";
-import { codeElement, controlOf, evidenceLine, headline, readingElement } from "../run-view.js";
+import { codeElement, evidenceLine, headline, readingElement } from "../run-view.js";
 
 const main = document.querySelector("main[data-page=run]");
 const form = byId("run-form");
-const area = byId("inputs");
 const hints = parseAttribute("card") || {};
-const inputs = parseAttribute("inputs") || [];
-const controls = [];
-let byHand = false; // the reader edited the JSON after the fields
+const local = parseAttribute("local");
+const twin = { server: null, here: null }; // the last answers of the same question, compared
 let asked = 0;
 
 function parseAttribute(name) {
@@ -25,65 +25,18 @@ function parseAttribute(name) {
   }
 }
 
-function build() {
-  const fields = byId("run-fields");
-  if (!fields) return;
-  let ready = false;
-  const changed = () => {
-    setByHand(false);
-    if (ready) write();
-  };
-  inputs.forEach((input, index) => {
-    const control = controlOf(planInput(input, hints), index, changed);
-    if (control) controls.push({ name: input.name, ...control });
-  });
-  fields.replaceChildren(...controls.map(({ element }) => element));
-  ready = true;
-  const json = byId("run-json");
-  setByHand(json?.open ?? false); // open from the start: it holds what the reader typed before
-  if (json && controls.length < inputs.length) json.open = true;
-  if (!byHand) write();
-}
-
-/** Write the fields into the JSON, where they can be; the other inputs keep what stands there. */
-function write() {
-  if (!area) return;
+async function attempt(run, action) {
   try {
-    area.value = renderRequest(compose());
-  } catch {
-    // A field is not filled in yet: said when it is sent.
-  }
-}
-
-function compose(mark = false) {
-  const given = new Map(controls.map(({ name, tensor }) => [name, tensor(mark)]));
-  if (given.size === inputs.length) return inputs.map(({ name }) => given.get(name));
-  return parseRequest(area?.value ?? "").inputs.map((item) => given.get(item?.name) ?? item);
-}
-
-/** Which of the two is sent, the fields or the JSON, is said where both are seen. */
-function setByHand(edited) {
-  byHand = edited;
-  area?.removeAttribute("aria-invalid");
-  const words = byId("run-by-hand");
-  if (words) words.hidden = !edited || controls.length === 0;
-}
-
-async function asking() {
-  try {
-    await ask();
+    await action(run.read());
     byId("run-result")?.scrollIntoView({ block: "nearest" });
   } catch (error) {
-    if (byHand) area?.setAttribute("aria-invalid", "true");
+    run.markFault();
     throw error;
   }
 }
 
-async function ask() {
-  const request = byHand ? parseRequest(area.value) : { inputs: compose(true) };
-  const body = byHand ? typedRequest() : renderRequest(request.inputs);
+async function ask({ request, body }) {
   const { model, version = "" } = main.dataset;
-  const address = inferAddress(model, version);
   const result = byId("run-result");
   const ticket = (asked += 1);
   result?.replaceChildren(el("p", { class: "muted" }, "Running…"));
@@ -91,13 +44,20 @@ async function ask() {
     const { answer, text } = await send(model, version, body);
     const readings = readOutputs(answer.outputs, hints);
     const check = await checkAnswer(request, answer);
-    const curl = curlLine(location.origin + address, body);
-    const line = showAnswer(result, { readings, check, answer, text, curl });
+    const line = showAnswer(result, { readings, check, answer, text });
+    await compare("server", request, signedOutput(answer));
     void follow(answer.parameters?.execution_id, line, ticket);
   } catch (error) {
     result?.replaceChildren(el("p", { class: "muted" }, "No answer."));
     throw error;
   }
+}
+
+async function askHere({ request }) {
+  asked += 1;
+  const { showRunHere } = await import("../run-here.js");
+  const ran = await showRunHere(local, request, hints);
+  if (ran) await compare("here", request, ran);
 }
 
 /** Send the request as whoever is signed in here, else as anybody. */
@@ -106,13 +66,34 @@ function send(model, version, body) {
   return infer(sessionAddress(model, version), body, { "X-CSRFToken": csrfToken() });
 }
 
-/** What the reader typed, character by character: JSON.parse would round large integers. */
-function typedRequest() {
-  const text = area.value.trim();
-  return text.startsWith("[") ? `{"inputs": ${text}}` : text;
+function signedOutput(answer) {
+  try {
+    const { predicate } = readStatement(answer.parameters?.receipt);
+    const { digest } = predicate.output;
+    return digest && { digest: digest.sha256, runtime: predicate.runtime.digest.sha256 };
+  } catch {
+    return null; // said above, by the check of the answer
+  }
 }
 
-function showAnswer(result, { readings, check, answer, text, curl }) {
+/** Say whether server and browser gave the same bits, once both have answered one question. */
+async function compare(where, request, found) {
+  const input = await tensorDigest(request.inputs.map(tensorFromJson)).catch(() => "");
+  twin[where] = found && input ? { ...found, input } : null;
+  const { server, here } = twin;
+  if (!server || !here || server.input !== here.input) return;
+  const same = server.digest === here.digest;
+  const other = server.runtime !== here.runtime ? " They ran in two runtimes." : "";
+  const words = same
+    ? "the server's signed output and this browser's have the same bits."
+    : `the server signed ${server.digest}, this browser computed ${here.digest}.${other}`;
+  const state = same ? "checked" : "failed";
+  const line = evidenceLine(state, evidenceWords(state, words));
+  line.id = "run-twin";
+  byId("run-result")?.append(line);
+}
+
+function showAnswer(result, { readings, check, answer, text }) {
   const ledger = evidenceLine("pending", "signed; waiting for the ledger's next checkpoint");
   const id = answer.parameters?.execution_id ?? "";
   const links = el(
@@ -122,14 +103,14 @@ function showAnswer(result, { readings, check, answer, text, curl }) {
     el("a", { href: `${receiptOf(id)}?wait=10`, download: "receipt.json" }, "Receipt"),
   );
   const said = headline(readings);
+  const raw = el("div", { class: "push" }, codeElement("JSON", text));
   result?.replaceChildren(
     ...(said ? [el("p", { class: "result-value" }, said)] : []),
     ...readings.map(readingElement),
     evidenceLine(check.state, evidenceWords(check.state, check.words)),
     ledger,
     ...(id ? [links] : []),
-    details("The same request from a shell", codeElement("curl", curl)),
-    details("The answer as it came", codeElement("JSON", text)),
+    el("details", {}, el("summary", {}, "The answer as it came"), raw),
   );
   return ledger;
 }
@@ -137,10 +118,6 @@ function showAnswer(result, { readings, check, answer, text, curl }) {
 /** The address on this origin: the one in the answer may have the site's other name. */
 function receiptOf(id) {
   return `/executions/${id}/receipt`;
-}
-
-function details(words, content) {
-  return el("details", {}, el("summary", {}, words), el("div", { class: "push" }, content));
 }
 
 /** Tell when a checkpoint covers the entry, unless another question was asked meanwhile. */
@@ -154,12 +131,55 @@ async function follow(id, line, ticket) {
   line.replaceWith(evidenceLine(included ? "server" : "unknown", words));
 }
 
+async function showCode(run) {
+  const place = byId("run-snippets");
+  const details = byId("run-code");
+  if (!place || !details?.open) return;
+  const shown = run.peek();
+  if (!shown) {
+    place.replaceChildren(el("p", { class: "muted" }, "Fill in the inputs first."));
+    return;
+  }
+  const { showSnippets } = await import("../run-code.js");
+  const { model, revision, manifest } = main.dataset;
+  showSnippets(place, { origin: location.origin, model, revision, manifest, body: shown.body });
+}
+
+function listenForFiles(run) {
+  const take = (file) => {
+    clearError("run-error");
+    void guarded(null, "run-error", () => run.take(file));
+  };
+  byId("run-file-input")?.addEventListener("change", ({ target }) => {
+    if (target.files[0]) take(target.files[0]);
+    target.value = "";
+  });
+  const over = (on) => (event) => {
+    if (!event.dataTransfer?.types.includes("Files")) return;
+    event.preventDefault();
+    form.toggleAttribute("data-over", on);
+  };
+  form.addEventListener("dragover", over(true));
+  form.addEventListener("dragleave", over(false));
+  form.addEventListener("drop", (event) => {
+    over(false)(event);
+    const [file] = event.dataTransfer?.files ?? [];
+    if (file) take(file);
+  });
+}
+
 if (form) {
-  build();
-  area?.addEventListener("input", () => setByHand(true));
+  const inputs = parseAttribute("inputs") || [];
+  const run = new RunForm({ form, inputs, hints, onChange: () => void showCode(run) });
+  listenForFiles(run);
+  byId("run-code")?.addEventListener("toggle", () => void showCode(run));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     clearError("run-error");
-    void guarded(byId("run"), "run-error", asking);
+    void guarded(byId("run"), "run-error", () => attempt(run, ask));
+  });
+  byId("run-here")?.addEventListener("click", () => {
+    clearError("run-error");
+    void guarded(byId("run-here"), "run-error", () => attempt(run, askHere));
   });
 }
