@@ -188,8 +188,7 @@ def _preview(form: ActForm, shown: moderation.Preview) -> dict[str, Any]:
 class ReportAdmin(ForModerators):
     """What readers say is wrong, what waits longest first."""
 
-    list_display = ("kind", "name", "category", "created_at", "waiting", "state", "user")
-    list_select_related = ("user",)
+    list_display = ("name", "kind", "category", "waiting", "state", "created_at")
     list_filter = ("state", "kind", "category")
     search_fields = ("name", "text")
     ordering = ("-state", "created_at")  # `waiting` is the last of the states in the alphabet
@@ -208,7 +207,7 @@ class ReportAdmin(ForModerators):
         rows: QuerySet[Report] = super().get_queryset(request)
         return rows.annotate(same=Subquery(same, output_field=IntegerField()))
 
-    @admin.display(description="Reports that wait about it")
+    @admin.display(description="Waiting")
     def waiting(self, obj: Report) -> int:
         """Return how many readers wait for an answer about the same thing."""
         found: int | None = obj.same  # type: ignore[attr-defined]  # an annotation

@@ -230,6 +230,7 @@ class Migration(migrations.Migration):
                 ("user", _to(settings.AUTH_USER_MODEL)),
             ],
             options={
+                "verbose_name": "appeal",
                 "constraints": [
                     models.CheckConstraint(
                         condition=models.Q(state="granted", outcome__isnull=False)

@@ -126,6 +126,7 @@ class Objection(models.Model):
     decided_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        verbose_name = "appeal"
         constraints = (
             models.CheckConstraint(
                 condition=models.Q(state=ObjectionState.GRANTED, outcome__isnull=False)

@@ -84,7 +84,7 @@ def open_the_report(mona: Walker, model: str) -> None:
     page.goto("/admin/registry/report/")
     mona.look("queue")
     row = page.locator("#result_list tr", has_text=model).first  # the newest
-    row.get_by_role("link", name="model", exact=True).click()
+    row.get_by_role("link", name=model, exact=True).click()
     expect(page.get_by_role("heading", name=f"Model: {model}")).to_be_visible()
     expect(page.locator("body")).to_contain_text(WRONG)
     mona.look("a-report")

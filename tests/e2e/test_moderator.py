@@ -43,7 +43,7 @@ def act(desk: Desk, action: str, name: str) -> str:
     """Act from a report; return the address of the action's page."""
     page = desk.page
     page.goto("/admin/registry/report/")
-    page.get_by_role("link", name="model", exact=True).first.click()
+    page.get_by_role("link", name=name, exact=True).first.click()
     expect(page.get_by_role("heading", name=f"Model: {name}")).to_be_visible()
     desk.look("report")
     page.get_by_role("link", name=action, exact=True).click()
