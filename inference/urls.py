@@ -4,6 +4,7 @@ from django.urls import path
 
 from inference import (
     views,
+    views_evidence,
     views_graph,
     views_replays,
     views_run,
@@ -29,6 +30,7 @@ urlpatterns = [
     path(f"{MODEL}/run/", views_run.run),
     path(f"{MODEL}/run/<str:version>/infer", infer_in_session),
     path(f"{MODEL}/executions/", views.model_executions),
+    path(f"{MODEL}/evidence/", views_evidence.model_evidence),
     path("schedules/", views_schedules.schedule_list),
     path("schedules/<uuid:schedule>/", views_schedules.schedule_page),
     path("schedules/<uuid:schedule>/<str:action>/", views_schedules.change),

@@ -49,11 +49,7 @@ def replays_context(execution: Execution, user: Caller) -> dict[str, Any]:
     rows = Replay.objects.filter(execution=execution).select_related("entry", "requested_by")
     found = list(rows.order_by("-id")[:PAGE])
     done = [row for row in found if row.state == ReplayState.DONE]
-    keys = Key.objects.select_related("owner").filter(
-        pk__in={row.auditor for row in done}, role=KeyRole.AUDITOR
-    )
-    names = {key.pk: key for key in keys} if done else {}
-    shown = [_shown(row, names.get(row.auditor)) for row in done]
+    shown = shown_replays(done)
     return {
         "replays": shown,
         "replay_pending": next((row for row in found if row.state != ReplayState.DONE), None),
@@ -61,6 +57,15 @@ def replays_context(execution: Execution, user: Caller) -> dict[str, Any]:
         "replay_incident": any(one["incident"] for one in shown),
         "may_replay": execution.state == ExecutionState.SUCCEEDED,
     }
+
+
+def shown_replays(done: list[Replay]) -> list[dict[str, Any]]:
+    """Return what a table of verdicts shows of each, with who gave it; one query."""
+    keys = Key.objects.select_related("owner").filter(
+        pk__in={row.auditor for row in done}, role=KeyRole.AUDITOR
+    )
+    names = {key.pk: key for key in keys} if done else {}
+    return [_shown(row, names.get(row.auditor)) for row in done]
 
 
 def _shown(row: Replay, key: Key | None) -> dict[str, Any]:

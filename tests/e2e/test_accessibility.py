@@ -34,7 +34,7 @@ PUBLIC = (
     *("/examples/", "/accounts/login/", "/accounts/signup/", "/accounts/password/reset/"),
     *("/no/such/page/", "/executions/00000000-0000-0000-0000-000000000000/"),
     *(MODEL_PAGE + tab for tab in ("", "files/", "graph/", "run/", "api/", "executions/")),
-    *(MODEL_PAGE + tab for tab in ("releases/", "releases/1.0.0/", "signers/")),
+    *(MODEL_PAGE + tab for tab in ("releases/", "releases/1.0.0/", "signers/", "evidence/")),
     "/models/examples/wine/run/",
 )
 OWN = (

@@ -89,7 +89,7 @@ def see_it_released(paula: Walker, model: str) -> None:
     page.goto("/me/models/")
     paula.follow(model)
     page.wait_for_url(f"**/models/{model}/")
-    for tab in ("Files", "Graph", "Run", "API", "Executions", "Releases", "Settings"):
+    for tab in ("Files", "Graph", "Run", "API", "Executions", "Releases", "Evidence", "Settings"):
         page.locator("nav.tabs").get_by_role("link", name=tab, exact=True).click()
         page.wait_for_url(f"**/models/{model}/{tab.lower()}/")
         expect(page.locator("nav.tabs [aria-current]")).to_have_text(tab)

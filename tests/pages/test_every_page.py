@@ -34,6 +34,7 @@ ANYONE = (
     "/models/{model}/api/",
     "/models/{model}/run/",
     "/models/{model}/executions/",
+    "/models/{model}/evidence/",
     "/models/{model}/releases/",
     "/models/{model}/signers/",
     "/models/{model}/releases/1.0.0/",

@@ -162,6 +162,7 @@ ROWS = [
         kind="application/json",
     ),
     *both("GET", "/models/{m}/executions/", "200", SESSION, make=page),
+    *both("GET", "/models/{m}/evidence/", "200", SESSION, make=page),
     page("GET", "/schedules/", "401 200 200 200 200 200"),
     page("GET", "/schedules/{schedule}/", "401 404 404 200 404 404"),
     page("POST", "/schedules/{schedule}/pause/", "401 404 404 302 404 404"),

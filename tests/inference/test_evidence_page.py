@@ -1,0 +1,114 @@
+"""The Evidence tab of a model: what its answers reach, and who ran them again."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from inference.models import Execution, Replay
+from inference.services import plan as plans
+from inference.services.auditor_key import ensure_auditor_key
+from inference.services.replays import asked, turns
+from inference.services.replays.said import say
+from registry.choices import Visibility
+from tests.inference.auditing import execute, floats
+from tests.inference.builders import fp32, plan, publish
+from tests.inference.executor.models import add
+from tests.ledger.builders import sequence
+from tests.pages.html import faults, parse
+from tests.people import Person
+
+PAGE = "/models/alice/add/evidence/"
+ROW = re.compile(r'/docs/evidence/#(\w+)">.*?data-label="Answers">(.*?)</td>', re.DOTALL)
+TAGS = re.compile(r"<[^>]*>")
+
+
+@pytest.fixture
+def model(db: None, opened: None, alice: Person) -> str:
+    """Alice's public model, which has answered nothing."""
+    plans._signature.cache_clear()
+    publish(alice, "add", add())
+    return "alice/add"
+
+
+def answered(model: str, value: float) -> Execution:
+    return execute(plan(model, [fp32("x", value)]), [floats("y", 2 * value)])
+
+
+def audited(row: Execution, verdict: str, **fields: Any) -> Replay:
+    """Write what the registry's own auditor found."""
+    asked.request_replay(row.pk, None)
+    turn = turns.claim()
+    assert turn is not None
+    turns.finish(turn, say(row, ensure_auditor_key(), verdict=verdict, **fields))
+    return Replay.objects.get(pk=turn.replay.pk)
+
+
+def shown(path: str = PAGE, client: Client | None = None) -> tuple[str, dict[str, str]]:
+    """Return the page, and what it says of each level."""
+    text = (client or Client()).get(path).content.decode()
+    assert faults(parse(text)) == []
+    return text, {anchor: TAGS.sub("", words).strip() for anchor, words in ROW.findall(text)}
+
+
+def test_a_model_without_answers_says_so_and_shows_its_release(model: str) -> None:
+    text, levels = shown()
+    assert "It has given no answer yet" in text
+    assert levels == {}
+    assert 'data-type="urn:assay:release:v1"' in text
+
+
+def test_each_level_counts_the_answers_that_reach_it(model: str) -> None:
+    first, _, third = (answered(model, one) for one in (1.0, 2.0, 3.0))
+    sequence()
+    audited(first, "exact", output=first.output_id)
+    audited(third, "close", output="cd" * 32)
+    fourth = answered(model, 4.0)
+    text, levels = shown()
+    assert levels == {
+        "signed": "4",
+        "logged": "3 (1 waiting)",
+        "replayed": "1 (1 only close)",
+        "traced": "0",
+    }
+    assert "Of its 4 answers" in text
+    assert f"/executions/{first.pk}/" in text
+    assert f"/executions/{fourth.pk}/" not in text, "nobody ran it again"
+    assert "does not hold" not in text
+    assert "Not every answer holds" not in text
+
+
+def test_an_answer_that_does_not_hold_is_red_on_the_models_page_too(model: str) -> None:
+    row = answered(model, 1.0)
+    audited(row, "diverged", output="ab" * 32)
+    text, levels = shown()
+    assert levels["replayed"] == "0 (1 diverged)"
+    assert "Not every answer holds" in text
+    assert f'<a class="mono" href="/executions/{row.pk}/">' in text
+
+
+def test_mallory_learns_nothing_of_a_private_models_answers(
+    db: None, opened: None, alice: Person, mallory: Person
+) -> None:
+    plans._signature.cache_clear()
+    publish(alice, "add", add(), visibility=Visibility.PRIVATE)
+    execute(plan("alice/add", [fp32("x", 1.0)], alice.user), [floats("y", 2.0)])
+    for person, status in ((mallory, 404), (alice, 200)):
+        client = Client()
+        client.force_login(person.user)
+        assert client.get(PAGE).status_code == status
+    assert Client().get(PAGE).status_code == 404
+
+
+def test_the_page_costs_the_same_with_more_answers(
+    model: str, django_assert_max_num_queries: Any
+) -> None:
+    for value in range(6):
+        audited(answered(model, float(value)), "unrunnable")
+    sequence()
+    with django_assert_max_num_queries(12):
+        _, levels = shown()
+    assert levels["signed"] == "6"
