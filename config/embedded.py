@@ -169,6 +169,9 @@ class Postgres:
             "max_wal_size": "2GB",
             # No disk that turns: else a search for a thousand models reads all of them in a row.
             "random_page_cost": "1.1",
+            # The site asks small questions: starting workers takes longer than answering them.
+            "max_parallel_workers_per_gather": "0",
+            "jit": "off",
             "log_min_messages": "warning",
             "timezone": "UTC",
         }

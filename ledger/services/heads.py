@@ -7,7 +7,7 @@ from datetime import datetime
 
 from django.conf import settings
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import OuterRef
+from django.db.models import OuterRef, Subquery
 
 from assay.checkpoint import is_origin
 from assay.note import parse_line
@@ -15,7 +15,7 @@ from assay.statements import Observed
 from ledger import policy
 from ledger.errors import LogBusyError
 from ledger.logs import current_log
-from ledger.models import Checkpoint, Cosignature
+from ledger.models import Checkpoint, Cosignature, Log
 from ledger.policy import witnesses_of
 from ledger.publication import cosigned_note
 from ledger.selectors import newest_published
@@ -40,7 +40,9 @@ class Head:
 def newest_checkpoint() -> Head:
     """Return the newest published head; `LogBusyError` before the log is open. One query."""
     lines = Cosignature.objects.filter(checkpoint=OuterRef("pk")).order_by("pk").values("line")
-    rows = Checkpoint.objects.filter(log__origin=settings.LEDGER_ORIGIN, published_at__isnull=False)
+    # As a value, not as a join: else all checkpoints are read and sorted for the newest one.
+    log = Subquery(Log.objects.filter(origin=settings.LEDGER_ORIGIN).values("pk"))
+    rows = Checkpoint.objects.filter(log_id=log, published_at__isnull=False)
     checkpoint = rows.annotate(lines=ArraySubquery(lines)).order_by("-size").first()
     if checkpoint is None:
         current_log()  # which says so when it is not even open

@@ -46,6 +46,8 @@ CREATE TRIGGER born BEFORE INSERT ON registry_moderationaction FOR EACH ROW
 CREATE TRIGGER immutable BEFORE UPDATE OR DELETE ON registry_objection FOR EACH ROW
     EXECUTE FUNCTION registry_immutable('state', 'answer', 'moderator_id', 'decided_at',
         'outcome_id');
+CREATE TRIGGER no_truncate BEFORE TRUNCATE ON registry_objection FOR EACH STATEMENT
+    EXECUTE FUNCTION registry_no_truncate();
 CREATE FUNCTION registry_objection_ends() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF OLD.state <> 'waiting' THEN
@@ -75,10 +77,10 @@ BEGIN
     END IF;
     RETURN NEW;
 END $$;
-CREATE TRIGGER standing_kept BEFORE INSERT ON registry_blob FOR EACH ROW
-    EXECUTE FUNCTION registry_standing('file', 'sha256');
 """
 STANDING = "".join(
+    f"CREATE TRIGGER standing_kept BEFORE INSERT ON registry_{kind} FOR EACH ROW "
+    f"EXECUTE FUNCTION registry_standing('{target}', '{column}');\n"
     f"CREATE TRIGGER standing BEFORE UPDATE ON registry_{kind} FOR EACH ROW "
     "WHEN (OLD.standing IS DISTINCT FROM NEW.standing) "
     f"EXECUTE FUNCTION registry_standing('{target}', '{column}');\n"

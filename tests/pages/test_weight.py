@@ -40,6 +40,12 @@ def test_no_page_weighs_more_than_150_kb(site: Site, as_alice: Client) -> None:
     assert heavy == {}
 
 
+def test_the_verifier_and_its_desk_weigh_150_kb_together(site: Site, reader: Client) -> None:
+    parts = weight(reader.get("/verify/").content.decode(), later=("js/verify/desk.js",))
+    assert "js/assay/merkle.js" in parts
+    assert sum(parts.values()) <= ANY, parts
+
+
 def test_full_lists_are_light_too(site: Site, reader: Client) -> None:
     for first in range(1000, 1120, 2):
         append_many(range(first, first + 2))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -16,8 +17,11 @@ SQUEEZED = {".woff2", ".png"}  # compressed by their format
 TEXT_FONT = "fonts/ibm-plex-mono-latin-400-normal.woff2"  # every page shows some digest
 
 
-def weight(html: str) -> dict[str, int]:
-    """Return the bytes of a page (under "") and of each file that it loads by itself."""
+def weight(html: str, later: Iterable[str] = ()) -> dict[str, int]:
+    """Return the bytes of a page (under "") and of each file that it loads by itself.
+
+    `later` are scripts that it loads by `import()`, once it stands.
+    """
     found = {"": len(gzip.compress(html.encode(), 6))}
     page = parse(html)
     linked = [tag.attributes["src"] for tag in page.all("script") if "src" in tag.attributes]
@@ -30,7 +34,8 @@ def weight(html: str) -> dict[str, int]:
     for address in linked:
         if address.startswith(STATIC):
             _add(found, address.removeprefix(STATIC))
-    _add(found, TEXT_FONT)
+    for name in (TEXT_FONT, *later):
+        _add(found, name)
     return found
 
 

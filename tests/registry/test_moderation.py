@@ -237,6 +237,7 @@ def test_a_superuser_with_sql_cannot_take_back_what_was_done(carol: User, things
         "DELETE FROM registry_moderationaction",
         "UPDATE registry_moderationaction SET reason = 'none'",
         "TRUNCATE registry_moderationaction CASCADE",
+        "TRUNCATE registry_objection CASCADE",
         "UPDATE registry_model SET standing = ''",
         "UPDATE registry_model SET standing = 'taken_down'",
         "UPDATE registry_release SET standing = 'hidden'",

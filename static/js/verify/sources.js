@@ -111,3 +111,8 @@ function tooLarge(path, limit) {
 function unavailable(words, status = 0) {
   return Object.assign(new UnavailableError(words), { status });
 }
+
+/** The server is asked anew: what a cache remembers is not what it says today. */
+export function siteFetch(path, options) {
+  return fetch(path, { cache: "no-cache", ...options });
+}
