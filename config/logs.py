@@ -5,6 +5,9 @@ With `LOG_FORMAT=json` each line is one JSON object:
     {"time": "2026-11-03T09:14:07.120Z", "level": "WARNING", "logger": "inference.wakeups",
      "message": "no wake-up for portable: …", "request_id": "5f0c…", "process": 4711}
 
+The plain form is one line too, before what an exception adds: of control characters in a message,
+which strangers may have sent, it shows the escapes.
+
 `request_id` is the answer's `X-Request-Id`, `task` the name and id of a Celery task; a line outside
 of either has neither. What a caller logs by `extra=` stands beside them where it is plain, and an
 exception under `exception`. No line holds a body, a query string, a header or an address.
@@ -33,7 +36,8 @@ _STOCK = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", 
 _OWN = {"time", "level", "logger", "message", "process", "exception", "request_id", "task"}
 _LEFT_OUT = _STOCK | _OWN
 _KINDS = (str, int, float, bool, type(None))
-_encode = JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+# ASCII: a lone surrogate cannot be written, and some readers end a line at U+2028.
+_encode = JSONEncoder(separators=(",", ":")).encode
 requests = logging.getLogger("config.requests")
 
 
@@ -57,6 +61,17 @@ class AboutFilter(logging.Filter):
             setattr(record, kind, name)
         record.about = f" [{name}]" if name else ""
         return True
+
+
+class PlainFormatter(logging.Formatter):
+    """A line for people, which nobody's words can break into two."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (logging's own name)
+        """Return the line with its control characters spelled out."""
+        line = super().formatMessage(record)
+        return "".join(
+            char if char.isprintable() else char.encode("unicode_escape").decode() for char in line
+        )
 
 
 class JsonFormatter(logging.Formatter):
@@ -92,7 +107,10 @@ def logging_config(form: str, level: str) -> dict[str, Any]:
         "disable_existing_loggers": False,
         "filters": {"about": {"()": "config.logs.AboutFilter"}},
         "formatters": {
-            PLAIN: {"format": "%(asctime)s %(levelname)s %(name)s%(about)s %(message)s"},
+            PLAIN: {
+                "()": "config.logs.PlainFormatter",
+                "fmt": "%(asctime)s %(levelname)s %(name)s%(about)s %(message)s",
+            },
             JSON: {"()": "config.logs.JsonFormatter"},
         },
         "handlers": {

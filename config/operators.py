@@ -16,7 +16,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from config import probes
 from inference import metrics
@@ -49,7 +49,7 @@ def _for_staff(*permissions: str) -> Callable[[View], View]:
                 raise PermissionDenied
             return view(request)
 
-        guarded: View = never_cache(require_GET(secure_admin_login(inner)))
+        guarded: View = never_cache(require_safe(secure_admin_login(inner)))
         return guarded
 
     return decorate

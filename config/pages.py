@@ -8,7 +8,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from inference import selectors as executions, shown as shows
 from inference.client import ExecutorClient, ExecutorError, ExecutorUnavailableError
@@ -26,7 +26,7 @@ _QUIET_S = 24 * 3600
 Part = tuple[str, str, str]
 
 
-@require_GET
+@require_safe
 def home(request: HttpRequest) -> HttpResponse:
     """Explain the idea, and show the newest of everything."""
     context = {
@@ -70,7 +70,7 @@ def _check_lines(execution: object) -> str:
     return "\n".join((lines["pin"], lines["get"].replace("/ID/", f"/{execution}/"), lines["assay"]))
 
 
-@require_GET
+@require_safe
 def status(request: HttpRequest) -> HttpResponse:
     """Say which parts answer. This page could be made, so web process and database do."""
     parts = [("Pages and database", "up", ""), _ledger(), _executor(), _replays()]

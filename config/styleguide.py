@@ -14,7 +14,7 @@ from django import forms
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from ledger.selectors import Cosigned, Witnessing
 from ledger.views import charts
@@ -63,7 +63,7 @@ class Example(forms.Form):
     wrong = forms.IntegerField(label="A field with an error", min_value=1)
 
 
-@require_GET
+@require_safe
 def page(request: HttpRequest) -> HttpResponse:
     """Show the components."""
     if not settings.DEBUG:

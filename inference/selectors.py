@@ -7,16 +7,17 @@ import uuid
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import CharField, Count, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Cast
 
 from assay.dsse import PublicKey
 from inference.choices import ExecutionState
 from inference.errors import DroppedError, UnknownExecutionError
 from inference.models import Execution, Tensors
-from registry.choices import KeyRole, KeyState, Target
+from registry.choices import KeyRole, KeyState, Standing, Target
 from registry.errors import UnknownFileError
 from registry.models import FormerName, Key, ModerationAction
-from registry.moderated import standing_action
+from registry.moderated import UNDONE_BY, standing_action
 from registry.rights import Caller, fetchable, reached, reaches, token_of
 from registry.storage import BlobStore, blobs
 
@@ -52,11 +53,20 @@ def own(user: Caller) -> QuerySet[Execution]:
 def newest_example(looked_at: int = 200) -> Execution | None:
     """Return the newest execution that anybody may see whole: it succeeded, and its entry counts.
 
-    Only the newest `looked_at` of all are looked at, so that the cost is that of these.
+    Moderators let model, release and tensors stand. Only the newest `looked_at` of all are looked
+    at, so that the cost is that of these.
     """
-    newest = Execution.objects.order_by("-id").values("pk")[:looked_at]
+    # By value: as a part of the query it makes the database begin with all executions.
+    newest = list(Execution.objects.order_by("-id").values_list("pk", flat=True)[:looked_at])
     rows = visible(None).filter(pk__in=newest, state=ExecutionState.SUCCEEDED, private=False)
     kept = rows.filter(dropped_at=None, entry__index__isnull=False)
+    stands = Q(revision__release=None) | Q(revision__release__standing=Standing.GOOD)
+    about = ModerationAction.objects.filter(
+        kind=Target.EXECUTION, target=Cast(OuterRef("pk"), CharField())
+    )
+    newest_act = Subquery(about.order_by("-number").values("act")[:1])
+    kept = kept.filter(stands, revision__model__standing=Standing.GOOD).annotate(act=newest_act)
+    kept = kept.filter(Q(act=None) | ~Q(act__in=UNDONE_BY))
     return kept.select_related("input").order_by("-id").first()
 
 

@@ -63,6 +63,12 @@ def _number(object_id: str) -> int:
     return int(object_id)
 
 
+def _seen(request: HttpRequest) -> int:
+    """Return the number of the newest action that the moderator saw; -1 for what is none."""
+    sent = request.POST.get("seen", "")
+    return int(sent) if sent.isdecimal() and len(sent) < 10 else -1
+
+
 class ForModerators(admin.ModelAdmin[Any]):
     """Rows that moderators see and nobody writes by hand."""
 
@@ -115,8 +121,7 @@ class ActionAdmin(ForModerators):
             return self.page(request, "act", {"title": "Act", **_about(form)}, 400)
         try:
             if "do" in request.POST:
-                typed, seen = request.POST.get("typed", ""), request.POST.get("seen", "")
-                wanted = form.wanted(typed=typed, seen=int(seen) if seen.isdecimal() else -1)
+                wanted = form.wanted(typed=request.POST.get("typed", ""), seen=_seen(request))
                 done = moderation.act(user, wanted)
                 messages.success(request, f"{done.name} was {moderated.PAST[Act(done.act)]}.")
                 return redirect(moderated.action_url(done))
@@ -238,7 +243,7 @@ class ReportAdmin(ForModerators):
 
     def _context(self, row: Report) -> dict[str, Any]:
         try:
-            return _known(targets.find(Target(row.kind), row.name))
+            return _known(targets.find(Target(row.kind), targets.name_of(row)))
         except RegistryError as error:
             return {"unknown": error.message}
 
@@ -272,7 +277,7 @@ class ObjectionAdmin(ForModerators):
             "title": f"Appeal against action {row.action.number}",
             "objection": row,
             "form": form,
-            "own": user.pk == row.action.moderator_id,
+            "own": user.pk == row.action.moderator_id or targets.may_object(user, row.action),
             "seen": newest.number if newest else 0,
         }
         if form.is_valid():
@@ -280,10 +285,7 @@ class ObjectionAdmin(ForModerators):
                 context["granted"] = form.cleaned_data["state"] == ObjectionState.GRANTED
                 return self.page(request, "decision", context)
             try:
-                seen = request.POST.get("seen", "")
-                done = objections.decide(
-                    user, row, **form.cleaned_data, seen=int(seen) if seen.isdecimal() else -1
-                )
+                done = objections.decide(user, row, **form.cleaned_data, seen=_seen(request))
                 messages.success(request, f"Answered: {done.get_state_display()}.")
                 return redirect(moderated.action_url(row.action))
             except REFUSALS as error:

@@ -1,4 +1,9 @@
-"""The registry's own P-256 key: PKCS#8 PEM, mode 0600, made at the first start."""
+"""The registry's own P-256 key: PKCS#8 PEM, mode 0600, made when it is first needed.
+
+COMMIT POINT: the link that gives the whole file its name. A crash before it leaves a file with a
+dot before its name, mode 0600, which nobody reads and the operator may delete; the next caller
+makes another key. After it the next caller reads this one.
+"""
 
 from __future__ import annotations
 

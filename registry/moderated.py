@@ -158,11 +158,20 @@ def refusal(action: ModerationAction) -> ModeratedError:
     )
 
 
-def _refusal_of(row: Row) -> ModeratedError:
-    kind = _KINDS[type(row)]
-    action = standing_action(kind, str(row.pk))
+def stop_of(row: Row) -> ModerationAction | None:
+    """Return the action that stands against `row`; None, without a query, when nothing does."""
+    if row.standing == Standing.GOOD:
+        return None
+    action = standing_action(_KINDS[type(row)], str(row.pk))
     if action is None:
         raise AssertionError("the database lets nothing stand without an action")
+    return action
+
+
+def _refusal_of(row: Row) -> ModeratedError:
+    action = stop_of(row)
+    if action is None:
+        raise AssertionError("who stands well is not refused")
     return refusal(action)
 
 

@@ -351,15 +351,22 @@ def facts(revision: Revision) -> dict[str, Any]:
 
 
 def usable(user: AbstractBaseUser, digests: Iterable[str]) -> set[str]:
-    """Return those of `digests` whose content `user` brought, or may read in some model."""
+    """Return those of `digests` whose content `user` brought, or may read in some model.
+
+    What moderators stopped is read by nobody: who did not bring it, and may not write where it is,
+    does not get it by taking it into a model of their own.
+    """
     wanted = set(digests)
     held = set(
         Holding.objects.filter(user_id=user.pk, blob_id__in=wanted).values_list(
             "blob_id", flat=True
         )
     )
+    stands = Q(blob__standing="", revision__model__standing="") & (
+        Q(revision__release=None) | Q(revision__release__standing="")
+    )
     shown = RevisionFile.objects.filter(
-        Q(revision__state__in=INSPECTED) | owned(user, Action.WRITE, "revision__model__"),
+        Q(stands, revision__state__in=INSPECTED) | owned(user, Action.WRITE, "revision__model__"),
         fetchable(user, "revision__model__"),
         blob_id__in=wanted - held,
     )

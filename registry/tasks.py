@@ -13,6 +13,7 @@ from registry.services import (
     collection,
     counters,
     downloads,
+    flags,
     letters,
     sessions,
     uploads,
@@ -51,8 +52,9 @@ def send_letters() -> None:
 
 @shared_task
 def sweep_accounts() -> None:
-    """Close the accounts whose day has come, and take away sessions that have run out."""
+    """Close the accounts whose day has come, take away old sessions and reporters' addresses."""
     sessions.sweep()
+    flags.forget()
     closing.sweep()
 
 

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.utils.cache import get_conditional_response
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.renderers import OpenApiYamlRenderer2
 from rest_framework.renderers import JSONRenderer
@@ -35,13 +35,13 @@ def _in_yaml() -> bytes:
     return made
 
 
-@require_GET
+@require_safe
 def as_json(request: HttpRequest) -> HttpResponseBase:
     """Answer with the document in JSON."""
     return _answer(request, _in_json(), JSONRenderer.media_type)
 
 
-@require_GET
+@require_safe
 def as_yaml(request: HttpRequest) -> HttpResponseBase:
     """Answer with the document in YAML."""
     return _answer(request, _in_yaml(), OpenApiYamlRenderer2.media_type)
@@ -54,7 +54,7 @@ def _answer(request: HttpRequest, content: bytes, kind: str) -> HttpResponseBase
     return get_conditional_response(request, answer["ETag"], None, answer) or answer
 
 
-@require_GET
+@require_safe
 def browser(request: HttpRequest) -> HttpResponse:
     """Show the document in Swagger UI, from this site's own files."""
     return render(request, "openapi.html")

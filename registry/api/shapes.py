@@ -9,6 +9,7 @@ from assay.canonical import encode_base64
 from assay.statements import Observed, timestamp
 from ledger import services as ledger
 from registry import claims, selectors
+from registry.choices import Standing
 from registry.models import Key, KeyBackup, Model, Release, Revision, Upload
 from registry.moderated import card_text
 from registry.services import cards, uploads
@@ -130,7 +131,7 @@ def release(row: Release) -> dict[str, Any]:
         "number": row.number,
         "revision": row.revision_id,
         "manifest": row.revision.manifest,
-        "notes": row.notes,
+        "notes": "" if row.standing == Standing.TAKEN_DOWN else row.notes,
         "key": row.key_id,
         "author": row.author.get_username(),
         "created_at": _time(row.created_at),

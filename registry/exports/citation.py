@@ -1,7 +1,8 @@
 """How to cite a release: the Citation File Format 1.2.0, and BibTeX.
 
 Only names that the registry checked stand in them, and digests: nothing that a card says but its
-licence. The manifest digest makes the citation one of these very bytes.
+licence. The manifest digest makes the citation one of these very bytes. Where moderators
+stopped the card, a comment at the head of CITATION.cff says why there is no licence.
 """
 
 from __future__ import annotations
@@ -32,6 +33,10 @@ def render_cff(release: Described) -> bytes:
     elif licence.url:
         fields.append(("license-url", licence.url))
     lines = [f"{key}: {_quoted(value)}" for key, value in fields]
+    if release.withheld:
+        lines.insert(
+            0, f"# Moderators stopped the card, nothing of it is quoted: {release.withheld}"
+        )
     lines += ["authors:", f"  - name: {_quoted(release.owner)}", "identifiers:"]
     for value, about in (
         (f"sha256:{release.manifest}", "SHA-256 of the manifest of all files"),

@@ -2,7 +2,8 @@
 
 The model is the document's component; its files are components in it. What the inspection read
 stands in `modelParameters` and the `assay:` properties; everything else in the card is the
-publisher's claim, metrics among it. Fields of which nothing is known are left out.
+publisher's claim, metrics among it. Fields of which nothing is known are left out. Where moderators
+stopped the card, the property `assay:card-withheld` has the address of their action.
 """
 
 from __future__ import annotations
@@ -60,13 +61,19 @@ def _component(release: Described) -> dict[str, Any]:
         "pedigree": _pedigree(release),
         "externalReferences": _references(release),
         "modelCard": _card(release),
-        "properties": [
-            {"name": "assay:manifest", "value": release.manifest},
-            {"name": "assay:revision", "value": release.revision},
-            {"name": "assay:key", "value": release.key},
-        ],
+        "properties": _properties(release),
     }
     return _filled(component)
+
+
+def _properties(release: Described) -> list[dict[str, str]]:
+    found = {
+        "assay:manifest": release.manifest,
+        "assay:revision": release.revision,
+        "assay:key": release.key,
+        "assay:card-withheld": release.withheld,
+    }
+    return [{"name": name, "value": value} for name, value in found.items() if value]
 
 
 def _filled(value: dict[str, Any]) -> dict[str, Any]:

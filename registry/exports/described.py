@@ -1,10 +1,14 @@
-"""All that an export says of a release, gathered once from what never changes."""
+"""All that an export says of a release, gathered once from what never changes.
+
+One thing may: where moderators stopped the file of the card, nothing that stands in it is quoted,
+neither its text nor its metadata, and `withheld` is the address of their action.
+"""
 
 from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,9 +16,10 @@ from urllib.parse import quote
 
 from django.conf import settings
 
-from registry import selectors
+from registry import moderated, selectors
 from registry.choices import ClaimKind, OwnerKind
-from registry.models import Release
+from registry.models import Release, RevisionFile
+from registry.paths import CARD
 from registry.services.cards_checklist import is_text, sections
 from registry.services.evaluations import Result, results
 
@@ -34,7 +39,10 @@ class File:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Described:
-    """A release. `model` is the name that its publisher signed, also when it has another now."""
+    """A release. `model` is the name that its publisher signed, also when it has another now.
+
+    `withheld` is `""` unless moderators stopped the card: then `metadata` and `sections` are empty.
+    """
 
     model: str
     version: str
@@ -50,6 +58,7 @@ class Described:
     sections: Mapping[str, str]
     results: tuple[Result, ...]
     site: str
+    withheld: str = ""
 
     @property
     def owner(self) -> str:
@@ -90,8 +99,13 @@ class Described:
         return "\n\n".join(texts)[:MAX_SECTION]
 
     def uuid(self, form: str) -> uuid.UUID:
-        """Return the UUID of this release's document in `form`: always the same."""
+        """Return the UUID of this release's document in `form`: always the same.
+
+        A document that withholds the card is another one than that which quotes it.
+        """
         name = f"urn:assay:export:{form}:{self.model}:{self.version}:{self.revision}"
+        if self.withheld:
+            name += f":{self.withheld}"
         return uuid.uuid5(uuid.NAMESPACE_URL, name)
 
 
@@ -101,12 +115,16 @@ def plain_text(markdown: str) -> str:
     return text.strip()[:MAX_SECTION]
 
 
-def describe(release: Release, *, whole: bool = True) -> Described:
+def describe(release: Release, files: Iterable[RevisionFile], *, whole: bool = True) -> Described:
     """Return what is exported of `release`, which comes with its claims and their entries.
 
-    Two queries; none without files and results (`whole`).
+    `files` are those of its revision, with their blobs. One query, for the results; none without
+    them (`whole`); one more where moderators stopped the card.
     """
     revision = release.revision
+    rows = sorted(files, key=lambda file: file.path)
+    withheld = _withheld(rows)
+    found = results(revision) if whole else []
     return Described(
         model=_signed_name(release),
         version=release.version,
@@ -116,18 +134,21 @@ def describe(release: Release, *, whole: bool = True) -> Described:
         released_at=release.created_at,
         organisation=release.model.owner.kind == OwnerKind.ORGANISATION,
         graph_path=revision.graph_path,
-        files=tuple(
-            File(path=path, sha256=digest)
-            for path, digest in sorted(revision.files.values_list("path", "blob_id"))
-        )
-        if whole
-        else (),
+        files=tuple(File(path=file.path, sha256=file.blob_id) for file in rows),
         facts=selectors.facts(revision),
-        metadata=revision.card_metadata,
-        sections=sections(revision.card_body),
-        results=tuple(results(revision)) if whole else (),
+        metadata={} if withheld else revision.card_metadata,
+        sections={} if withheld else sections(revision.card_body),
+        results=tuple(item for item in found if not (withheld and item.place == CARD)),
         site=settings.SITE_URL,
+        withheld=withheld,
     )
+
+
+def _withheld(files: Iterable[RevisionFile]) -> str:
+    """Return the address of the action that stopped the card's file; `""` when none did."""
+    card = next((file for file in files if file.path == CARD), None)
+    action = moderated.stop_of(card.blob) if card else None
+    return f"{settings.SITE_URL}{moderated.action_url(action)}" if action else ""
 
 
 def _signed_name(release: Release) -> str:

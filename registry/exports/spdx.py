@@ -2,7 +2,8 @@
 
 One graph: who made the document and when, the owner, the package, its files, its licence, and what
 ties them together. The package has the six properties that the AI profile asks for; of the
-optional ones those of which the card or the inspection says something.
+optional ones those of which the card or the inspection says something. Where moderators stopped the
+card, the package's comment says so.
 """
 
 from __future__ import annotations
@@ -140,10 +141,20 @@ def _package(release: Described) -> dict[str, Any]:
         "ai_informationAboutTraining": _training(release),
         "ai_informationAboutApplication": release.section("use", "what it is for"),
         "ai_limitation": release.section("limitation", "fail", "bias", "risk", "out of scope"),
-        "comment": f"Manifest digest (SHA-256): {release.manifest}. Revision: {release.revision}. "
-        f"Signed by the key {release.key}.",
+        "comment": _comment(release),
     }
     return {key: value for key, value in package.items() if value not in ("", [])}
+
+
+def _comment(release: Described) -> str:
+    said = [
+        f"Manifest digest (SHA-256): {release.manifest}.",
+        f"Revision: {release.revision}.",
+        f"Signed by the key {release.key}.",
+    ]
+    if release.withheld:
+        said.append(f"Moderators stopped the card, nothing of it is quoted: {release.withheld}")
+    return " ".join(said)
 
 
 def _metrics(release: Described) -> list[dict[str, str]]:

@@ -18,7 +18,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 from django.http import QueryDict
 
-from registry.choices import Visibility
+from registry.choices import Standing, Visibility
 from registry.errors import InvalidInputError
 from registry.finding import MAX_TYPED, MAX_VALUE, Filters, clean, named
 from registry.hf.calls import query_text, read_cursor, write_cursor
@@ -75,7 +75,8 @@ def _limit(value: str) -> int:
 
 
 def _rows(user: Caller, asked: QueryDict) -> QuerySet[Model]:
-    passed = Revision.objects.filter(model=OuterRef("pk"), state__in=INSPECTED)
+    up = Q(release=None) | ~Q(release__standing=Standing.TAKEN_DOWN)
+    passed = Revision.objects.filter(up, model=OuterRef("pk"), state__in=INSPECTED)
     head = passed.filter(pk=OuterRef("head_id"))
     known = matches(user, Filters(owner=clean(asked.get("author", ""), MAX_VALUE)))
     words = asked.get("search", "")

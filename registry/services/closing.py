@@ -3,8 +3,10 @@
 Three steps, each one transaction (COMMIT POINT):
 
 1. `ask` writes the wish, an audit row and a letter that says how to take it back. Everything works
-   as before. Whatever would refuse the end is found now: the end is tried, and undone.
-2. `cancel` deletes the wish, any time before the day.
+   as before. Whatever would refuse the end is found now: the end is tried, and undone. A crash
+   before the commit leaves nothing; who asks again after it is told that the account waits.
+2. `cancel` deletes the wish, any time before the day. A crash before the commit leaves it; who
+   cancels again after it is told that nothing waits.
 3. `sweep`, after `WAIT`, does it: models go to the organisation that was named or stay as they are,
    names are never given out again, and what is personal is erased. A crash before the commit leaves
    the account as it was, and the next sweep does the same again; two sweeps do not meet, because
@@ -13,7 +15,8 @@ Three steps, each one transaction (COMMIT POINT):
 
 What stays: the user name, which statements in the ledger carry; released models with everything
 that was signed; the audit log. What goes: addresses, full name, password, passkeys, sessions,
-tokens, memberships, copies of keys, letters, and what other applications keep (`belongings`).
+tokens, memberships, copies of keys, letters, who sent a report, and what other applications keep
+(`belongings`).
 """
 
 from __future__ import annotations
@@ -49,6 +52,7 @@ from registry.models import (
     Membership,
     Model,
     Owner,
+    Report,
     Session,
     Transfer,
 )
@@ -151,9 +155,21 @@ def _try(user: AbstractBaseUser, heir: Owner | None) -> None:
 
 
 def sweep() -> int:
-    """Close the accounts whose day has come; return how many were closed."""
+    """Close the accounts whose day has come; return how many were closed.
+
+    What nobody foresaw is raised once the others had their turn: none waits behind another's fault.
+    """
     due = Closing.objects.filter(due_at__lte=timezone.now()).order_by("due_at")
-    return sum(_end(pk) for pk in list(due.values_list("pk", flat=True)[:BATCH]))
+    closed, faults = 0, list[Exception]()
+    for pk in list(due.values_list("pk", flat=True)[:BATCH]):
+        try:
+            closed += _end(pk)
+        except Exception as error:
+            log.exception("the wish %d could not be fulfilled", pk)
+            faults.append(error)
+    if faults:
+        raise faults[0]
+    return closed
 
 
 def _end(pk: int) -> bool:
@@ -224,6 +240,7 @@ def _erase(user: AbstractBaseUser, own: Owner) -> None:
     for rows in (Membership, AccessRequest, ApiToken, EmailAddress, Authenticator, Session, Letter):
         rows.objects.filter(user_id=user.pk).delete()
     KeyBackup.objects.filter(key__owner=own).delete()
+    Report.objects.filter(user_id=user.pk).update(user=None, email="")
     row: User = get_user_model().objects.get(pk=user.pk)
     row.groups.clear()
     row.user_permissions.clear()

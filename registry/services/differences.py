@@ -15,7 +15,7 @@ from assay.canonical import canonical_json
 from registry import selectors
 from registry.choices import Action
 from registry.errors import InvalidInputError
-from registry.models import Model, Revision, RevisionFile
+from registry.models import Model, Release, Revision, RevisionFile
 from registry.rights import Caller, can
 from registry.services import contents
 
@@ -143,9 +143,10 @@ def texts(found: Difference, user: Caller) -> list[TextChange]:
     """Return the unified diffs of the text files among those that changed, by path.
 
     README.md first; new and removed files are compared with nothing. At most 20 files of at most
-    256 KiB are read. Who may not have the files of the model gets none.
+    256 KiB are read. Who may not have the files of the model gets none; nobody gets those of a
+    release that moderators stopped.
     """
-    if not can(user, Action.FILES, found.new.model):
+    if not can(user, Action.FILES, found.new.model) or _stopped(found.old, found.new):
         return []
     files = found.files
     touched = [*files.changed, *files.added, *files.removed]
@@ -161,6 +162,11 @@ def texts(found: Difference, user: Caller) -> list[TextChange]:
         if old is not None and new is not None:
             changes.append(unified(change, old, new))
     return changes
+
+
+def _stopped(*revisions: Revision) -> bool:
+    """Tell whether moderators stopped the release of one of these revisions."""
+    return Release.objects.filter(revision__in=revisions).exclude(standing="").exists()
 
 
 # ------------------------------------------------------------------ files

@@ -36,13 +36,18 @@ from registry.errors import ConflictError
 from registry.models import (
     AccessRequest,
     ApiToken,
+    Appeal,
     AuditEvent,
     Claim,
     Key,
+    Letter,
     Membership,
     Model,
+    Objection,
     Owner,
     Release,
+    Report,
+    Revision,
 )
 from registry.services import audit, sessions
 
@@ -185,9 +190,20 @@ def _lists(user: AbstractBaseUser) -> Iterator[tuple[str, QuerySet[Any], Callabl
     yield "memberships.jsonl", Membership.objects.filter(user_id=user.pk), _membership
     yield "access-requests.jsonl", AccessRequest.objects.filter(user_id=user.pk), _access
     yield "models.jsonl", Model.objects.filter(owner=own), _model
+    yield "revisions.jsonl", _revisions(user, own), _revision
     yield "releases.jsonl", _releases(user, own), _release
     mine = Q(user_id=user.pk) | (Q(owner=own) if own else Q(pk__in=()))
     yield "activity.jsonl", AuditEvent.objects.filter(mine), _event
+    yield "letters.jsonl", Letter.objects.filter(user_id=user.pk), _letter
+    yield "reports.jsonl", Report.objects.filter(user_id=user.pk), _report
+    yield "appeals.jsonl", Objection.objects.filter(user_id=user.pk), _objection
+    yield "inspection-appeals.jsonl", Appeal.objects.filter(user_id=user.pk), _appeal
+
+
+def _revisions(user: AbstractBaseUser, own: Owner | None) -> QuerySet[Revision]:
+    """Return what `user` committed, wherever, and what was committed to their models."""
+    rows = Revision.objects.filter(Q(author_id=user.pk) | Q(model__owner=own))
+    return rows.select_related("model__owner").defer("report", "card_metadata", "card_body")
 
 
 def _releases(user: AbstractBaseUser, own: Owner | None) -> QuerySet[Release]:
@@ -239,16 +255,21 @@ def _access(row: AccessRequest) -> dict[str, Any]:
 
 
 def _model(row: Model) -> dict[str, Any]:
-    revisions = row.revisions.order_by("created_at")
     return {
         "name": row.full_name,
         "visibility": row.visibility,
         "madeAt": timestamp(row.created_at),
         "deletedAt": _when(row.deleted_at),
-        "revisions": [
-            {"id": one.pk, "manifest": one.manifest, "at": timestamp(one.created_at)}
-            for one in revisions[:STEP]
-        ],
+    }
+
+
+def _revision(row: Revision) -> dict[str, Any]:
+    return {
+        "id": row.pk,
+        "model": row.model.full_name,
+        "manifest": row.manifest,
+        "message": row.message,
+        "at": timestamp(row.created_at),
     }
 
 
@@ -274,6 +295,43 @@ def _event(row: AuditEvent) -> dict[str, Any]:
         "target": row.target,
         "token": row.token or None,
         "data": row.data,
+    }
+
+
+def _letter(row: Letter) -> dict[str, Any]:
+    at = timestamp(row.created_at)
+    return {"subject": row.subject, "text": row.body, "at": at, "sentAt": _when(row.sent_at)}
+
+
+def _report(row: Report) -> dict[str, Any]:
+    return {
+        "kind": row.kind,
+        "name": row.name,
+        "category": row.category,
+        "text": row.text,
+        "email": row.email or None,
+        "state": row.state,
+        "at": timestamp(row.created_at),
+    }
+
+
+def _objection(row: Objection) -> dict[str, Any]:
+    return {
+        "action": row.action.number,
+        "text": row.text,
+        "state": row.state,
+        "answer": row.answer or None,
+        "at": timestamp(row.created_at),
+    }
+
+
+def _appeal(row: Appeal) -> dict[str, Any]:
+    return {
+        "revision": row.revision_id,
+        "text": row.text,
+        "state": row.state,
+        "answer": row.answer or None,
+        "at": timestamp(row.created_at),
     }
 
 

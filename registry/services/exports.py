@@ -1,15 +1,16 @@
-"""The exports of a release by their file names; each always the same bytes."""
+"""The exports of a release by their file names; each the same bytes while its card is quoted."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from assay.digests import sha256_hex
+from registry import selectors
 from registry.errors import InvalidInputError, UnknownFileError
 from registry.exports import citation, cyclonedx, spdx
 from registry.exports.described import Described, describe
-from registry.models import Release
+from registry.models import Release, RevisionFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,12 +84,16 @@ def export(release: Release, name: str, spec: str = "") -> Export:
         known = " or ".join(form.versions).strip() or "no version"
         raise InvalidInputError(f"'spec' is {known} for {name}.", field="spec")
     kind = form.content_type + (f"; version={version}" if version else "")
-    return Export(name=name, content_type=kind, data=form.render(describe(release), version))
+    told = describe(release, selectors.files(release.revision))
+    return Export(name=name, content_type=kind, data=form.render(told, version))
 
 
-def citations(release: Release) -> dict[str, str]:
-    """Return the two citations as texts, for a page that shows them; without a query."""
-    told = describe(release, whole=False)
+def citations(release: Release, files: Iterable[RevisionFile]) -> dict[str, str]:
+    """Return the two citations as texts, for a page that shows them and has read the files.
+
+    Without a query, unless moderators stopped the card.
+    """
+    told = describe(release, files, whole=False)
     return {
         "cff": citation.render_cff(told).decode("utf-8"),
         "bibtex": citation.render_bibtex(told).decode("utf-8"),

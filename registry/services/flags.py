@@ -16,6 +16,7 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
@@ -25,11 +26,11 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from registry import selectors
+from registry import executions, selectors
 from registry.choices import Category, ReportState, Target
 from registry.errors import InvalidInputError, TooManyReportsError
-from registry.models import Report
-from registry.rights import Caller
+from registry.models import Report, Revision
+from registry.rights import Caller, fetchable
 from registry.services import moderation_targets as targets
 from registry.services.locks import hold_address
 from registry.services.moderation import check_text
@@ -62,7 +63,18 @@ def find(user: Caller, kind: Target, name: str) -> targets.Found:
         selectors.find_model(name.partition("@")[0], user)
     elif kind == Target.FILE:
         selectors.public_blob(name.removeprefix("sha256:"))
-    return targets.find(kind, name)
+    found = targets.find(kind, name)
+    if kind == Target.EXECUTION and not _knows_run(user, UUID(found.target)):
+        raise InvalidInputError("There is no such execution.", field="name")
+    return found
+
+
+def _knows_run(user: Caller, execution: UUID) -> bool:
+    """Tell whether `user` ran it, or may run the model that it is of."""
+    (ran,) = executions.find([execution], [])
+    if isinstance(user, AbstractBaseUser) and ran.caller_id == user.pk:
+        return True
+    return Revision.objects.filter(fetchable(user, "model__"), pk=ran.revision).exists()
 
 
 def stamp(now: datetime | None = None) -> str:
@@ -83,12 +95,17 @@ def _age_s(stamp: str, now: datetime) -> float:
 
 
 def origin_of(address: str) -> str:
-    """Return what stands for a client's address while it is counted; of IPv6 the /64 counts."""
+    """Return what stands for a client's address while it is counted; of IPv6 the /64 counts.
+
+    Who has no address that can be read is counted with all others who have none.
+    """
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
-        return ""
+        return salted_hmac(_SALT, "", algorithm="sha256").hexdigest()
     if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped is not None:  # as a socket for both spells IPv4
+            return origin_of(str(parsed.ipv4_mapped))
         address = str(ipaddress.IPv6Network((int(parsed) >> 64 << 64, 64)))
     return salted_hmac(_SALT, address, algorithm="sha256").hexdigest()
 
@@ -111,8 +128,9 @@ def report(
     found = find(user, given.kind, given.name)
     person = user if isinstance(user, AbstractBaseUser) else None
     origin = origin_of(address)
-    sender = Q(user_id=person.pk) if person else Q(pk__in=())
-    sender |= Q(origin=origin) if origin else Q(pk__in=())
+    sender = Q(origin=origin)
+    if person is not None:
+        sender |= Q(user_id=person.pk)
     with transaction.atomic():
         hold_address(f"/moderation/report/{origin}")
         mine = Report.objects.filter(sender)
@@ -125,7 +143,7 @@ def report(
                 "later.",
                 limit=settings.REPORT_RATE,
             )
-        _forget(now)
+        forget(now)
         return Report.objects.create(
             kind=found.kind,
             target=found.target,
@@ -148,8 +166,10 @@ def _check_stamp(given: Given, now: datetime) -> None:
         raise InvalidInputError("This form was open for a day: send it again.", field="stamp")
 
 
-def _forget(now: datetime) -> None:
-    old = Report.objects.filter(created_at__lt=now - timedelta(days=1)).exclude(origin="")
+def forget(now: datetime | None = None) -> None:
+    """Drop digests of addresses that are older than a day; the sweeper does, and each report."""
+    before = (now or timezone.now()) - timedelta(days=1)
+    old = Report.objects.filter(created_at__lt=before).exclude(origin="")
     old.update(origin="")
 
 

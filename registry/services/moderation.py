@@ -1,6 +1,8 @@
 """What moderators do: each act is one transaction with the registry's signed statement in it.
 
-1. The caller is a moderator (`registry.moderate`, staff) with a session: no token moderates.
+1. The caller is a moderator (`registry.moderate`, staff) with a session, and not suspended: no
+   token moderates. Nobody judges their own: what was done to it another moderator undoes, and
+   reports about it another one dismisses.
 2. Category and reason are there; the reason is the text that the public reads, and is signed.
 3. The registry's own key exists and is registered (a transaction of its own, safe to repeat).
 4. One act at a time: a lock gives numbers without gaps, and a second act on the same thing waits.
@@ -11,8 +13,9 @@
 8. COMMIT POINT: the log's entry, the action, how the thing stands, the audit row, the letter to the
    owner, and the reports that it answers, in one transaction.
 
-A crash before the commit leaves nothing of it, after it everything; a repetition of what was done
-is told that it was done (step 5). Nothing is sent or deleted outside the transaction: content that
+A failure or a crash before the commit leaves nothing of it (of step 3 a key that has signed nothing
+yet), after it everything. The recovery is to send it again: it is done, or the repetition is told
+that it was (step 5). Nothing is sent or deleted outside the transaction: content that
 is taken down stays stored, so that an appeal can be granted.
 """
 
@@ -43,7 +46,7 @@ from registry.choices import (
     Standing,
     Target,
 )
-from registry.errors import ConflictError, InvalidInputError, NotAllowedError
+from registry.errors import ConflictError, InvalidInputError, NotAllowedError, RegistryError
 from registry.models import Key, ModerationAction, Report
 from registry.rights import token_of
 from registry.services import alarms, audit, keys, letters, moderation_targets as targets
@@ -100,9 +103,15 @@ def is_moderator(user: object) -> bool:
 
 
 def need_moderator(user: object) -> None:
-    """Raise NotAllowedError unless `user` is a moderator who is signed in."""
+    """Return when `user` is a moderator who is signed in.
+
+    Raises:
+        NotAllowedError: somebody else.
+        SuspendedError: their account is suspended.
+    """
     if not is_moderator(user):
         raise NotAllowedError("Only moderators do this, and only while they are signed in.")
+    moderated.need_active(user)
 
 
 def preview(moderator: AbstractBaseUser, wanted: Wanted) -> Preview:
@@ -110,6 +119,7 @@ def preview(moderator: AbstractBaseUser, wanted: Wanted) -> Preview:
     need_moderator(moderator)
     wanted = _checked(wanted)
     found = targets.find(wanted.kind, wanted.name)
+    _check_own(moderator, wanted.act, found)
     _check_possible(wanted.act, found)
     return Preview(found=found, statement=_statement(wanted, found), seen=_last(found))
 
@@ -118,7 +128,7 @@ def act(moderator: AbstractBaseUser, wanted: Wanted) -> ModerationAction:
     """Do what is wanted, and say so in the ledger.
 
     Raises:
-        NotAllowedError: step 1.
+        NotAllowedError, SuspendedError: step 1.
         InvalidInputError: steps 2 and 6, or no such thing.
         UnknownModelError, UnknownOwnerError, UnknownFileError, UnknownKeyError: no such thing.
         ConflictError: step 5; the detail has how the thing stands.
@@ -138,6 +148,7 @@ def within(
     """Steps 4 to 8 in the caller's transaction; raises as `act`."""
     hold_address("/moderation/")
     found = targets.hold(targets.find(wanted.kind, wanted.name))
+    _check_own(moderator, wanted.act, found)
     _check_possible(wanted.act, found)
     if _last(found) != wanted.seen:
         raise ConflictError(
@@ -189,6 +200,11 @@ def check_text(text: str, field: str, least: int, most: int) -> str:
 def _last(found: targets.Found) -> int:
     newest = moderated.newest(found.kind, found.target)
     return 0 if newest is None else newest.number
+
+
+def _check_own(moderator: AbstractBaseUser, act: Act, found: targets.Found) -> None:
+    if act not in moderated.UNDONE_BY and targets.is_own(moderator, found):
+        raise NotAllowedError("This was done to what is yours: another moderator undoes it.")
 
 
 def _check_possible(act: Act, found: targets.Found) -> None:
@@ -283,21 +299,34 @@ def dismiss(moderator: AbstractBaseUser, reports: Collection[Report], note: str)
     """Answer reports with nothing but a note for moderators; return how many still waited.
 
     Raises:
-        NotAllowedError: the caller is no moderator.
+        NotAllowedError: the caller is no moderator, or one is about what is theirs.
+        SuspendedError: their account is suspended.
         InvalidInputError: no note.
     """
     need_moderator(moderator)
     words = check_text(note, "note", 3, 500)
     with transaction.atomic():
-        rows = Report.objects.filter(
+        waiting = Report.objects.select_for_update(no_key=True, of=("self",)).filter(
             pk__in=[report.pk for report in reports], state=ReportState.WAITING
         )
-        done = rows.update(
+        rows = list(waiting.order_by("pk"))
+        for row in {(row.kind, row.target): row for row in rows}.values():
+            if _is_own(moderator, row):
+                raise NotAllowedError("This is about what is yours: another moderator looks.")
+        Report.objects.filter(pk__in=[row.pk for row in rows]).update(
             state=ReportState.DISMISSED,
             note=words,
             handled_by=moderator.pk,
             handled_at=timezone.now(),
         )
-        for report in reports:
-            audit.note(moderator, "report.dismiss", report.name, report=report.pk)
-    return done
+        for row in rows:
+            audit.note(moderator, "report.dismiss", row.name, report=row.pk)
+    return len(rows)
+
+
+def _is_own(moderator: AbstractBaseUser, report: Report) -> bool:
+    try:
+        found = targets.find(Target(report.kind), targets.name_of(report))
+    except RegistryError:  # it is gone, and nobody's
+        return False
+    return targets.is_own(moderator, found)

@@ -16,11 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db.models import Q
+from django.utils import timezone
 
 from assay.digests import is_sha256, sha256_hex
 from assay.statements import Subject
@@ -35,6 +37,7 @@ from registry.models import (
     ModerationAction,
     Owner,
     Release,
+    Report,
     RevisionFile,
 )
 from registry.rights import unknown_model
@@ -71,25 +74,43 @@ def hold(found: Found) -> Found:
     return find(found.kind, found.name)
 
 
-def name_of(action: ModerationAction) -> str:
-    """Return how the thing that `action` was about is written today: models change hands."""
-    if action.kind == Target.MODEL:
-        return Model.objects.select_related("owner").get(pk=action.target).full_name
-    if action.kind == Target.RELEASE:
-        release = Release.objects.select_related("model__owner").get(pk=action.target)
-        return f"{release.model.full_name}@{release.version}"
-    return action.name
+def name_of(row: ModerationAction | Report) -> str:
+    """Return how the thing that `row` is about is written today: models change hands."""
+    if row.kind == Target.MODEL:
+        model = Model.objects.select_related("owner").filter(pk=row.target).first()
+        return row.name if model is None else model.full_name
+    if row.kind == Target.RELEASE:
+        release = Release.objects.select_related("model__owner").filter(pk=row.target).first()
+        return row.name if release is None else f"{release.model.full_name}@{release.version}"
+    return row.name
 
 
 def may_object(user: AbstractBaseUser, action: ModerationAction) -> bool:
-    """Tell whether `user` speaks for what `action` is about, suspended or not."""
+    """Tell whether `user` speaks for what `action` is about, suspended or not.
+
+    For a file those speak who had it in a model when moderators acted: nobody takes it in to use up
+    the one appeal.
+    """
     if action.kind == Target.FILE:
-        holders = RevisionFile.objects.filter(blob=action.target).values("revision__model__owner")
-        return Owner.objects.filter(_decides(user), pk__in=holders).exists()
-    return (
-        action.owner_id is not None
-        and Owner.objects.filter(_decides(user), pk=action.owner_id).exists()
-    )
+        return _has_file(user, action.target, before=action.created_at)
+    return action.owner_id is not None and _speaks_for(user, action.owner_id)
+
+
+def is_own(user: AbstractBaseUser, found: Found) -> bool:
+    """Tell whether `found` is the own of `user`, who then cannot judge it."""
+    if found.kind == Target.FILE:
+        return _has_file(user, found.target, before=timezone.now())
+    return found.owner is not None and _speaks_for(user, found.owner.pk)
+
+
+def _has_file(user: AbstractBaseUser, digest: str, *, before: datetime) -> bool:
+    rows = RevisionFile.objects.filter(blob=digest, revision__created_at__lt=before)
+    owners = Owner.objects.filter(_decides(user))
+    return owners.filter(pk__in=rows.values("revision__model__owner")).exists()
+
+
+def _speaks_for(user: AbstractBaseUser, owner_id: int) -> bool:
+    return Owner.objects.filter(_decides(user), pk=owner_id).exists()
 
 
 def _decides(user: AbstractBaseUser) -> Q:

@@ -1,12 +1,14 @@
 """Appeals against what moderators did: one for an action, by its owner, decided by another.
 
 1. Whoever speaks for the thing appeals once, suspended or not. COMMIT POINT: row and audit row.
-2. A moderator who did not do it decides. To uphold is an answer that everybody reads. To grant is
-   an act of its own (`restore`, `reinstate`) with its statement: row, action, ledger entry and
-   audit row are one transaction (COMMIT POINT).
+2. A moderator who did not do it, and whose it is not, decides. To uphold is an answer that
+   everybody reads. To grant is an act of its own (`restore`, `reinstate`) with its statement: row,
+   action, ledger entry and audit row are one transaction (COMMIT POINT). It undoes the newest
+   action about the thing, and no other.
 
-A crash before either commit leaves all as it was. What was answered stays answered: the database
-sees to it. The end of a key stands, so its appeal can be answered and not granted.
+A crash before either commit leaves all as it was; to send it again is the recovery. What was
+answered stays answered: the database sees to it. The end of a key stands, so its appeal can be
+answered and not granted.
 """
 
 from __future__ import annotations
@@ -66,13 +68,15 @@ def decide(
     `seen` is the number of the newest action about the thing that the moderator saw.
 
     Raises:
-        NotAllowedError: no moderator, or the one who acted.
+        NotAllowedError: no moderator, or the one who acted, or who speaks for the thing.
         InvalidInputError: no such answer, or no words; or the end of a key, which stands.
         ConflictError: it was answered already, or something was done since.
     """
     moderation.need_moderator(moderator)
     if moderator.pk == objection.action.moderator_id:
         raise NotAllowedError("Another moderator than the one who acted decides an appeal.")
+    if moderator.pk == objection.user_id or targets.may_object(moderator, objection.action):
+        raise NotAllowedError("This was done to what is yours: another moderator decides.")
     if state not in (ObjectionState.UPHELD, ObjectionState.GRANTED):
         raise InvalidInputError("The answer is 'upheld' or 'granted'.", field="state")
     words = moderation.check_text(answer, "answer", moderation.MIN_REASON, moderation.MAX_REASON)
@@ -87,6 +91,7 @@ def decide(
             raise ConflictError("This appeal was answered already.", state=row.state)
         action = moderated.find_action(objection.action.number)
         if state == ObjectionState.GRANTED:
+            _check_newest(action)
             row.outcome = moderation.within(moderator, _undoing(action, words, seen), private)
         row.state, row.answer, row.moderator_id = state, words, moderator.pk
         row.decided_at = timezone.now()
@@ -96,6 +101,16 @@ def decide(
         )
         _tell(row, action)
     return row
+
+
+def _check_newest(action: ModerationAction) -> None:
+    """Let an appeal undo what it is against, and nothing that was done for other reasons since."""
+    newest = moderated.newest(Target(action.kind), action.target)
+    if newest is not None and newest.pk != action.pk:
+        raise ConflictError(
+            f"Action {newest.number} came after the one that this appeal is against.",
+            seen=newest.number,
+        )
 
 
 def _undoing(action: ModerationAction, words: str, seen: int) -> moderation.Wanted:

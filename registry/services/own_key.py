@@ -1,7 +1,13 @@
 """The registry's own keys: its own (moderation, countersigning), and its auditor's.
 
-Each is a file that only this service reads, and a registration that the key itself signs. Both
-steps can be repeated: the file is linked into place whole, and a key is registered once.
+Each is a file that only this service reads, and a registration that the key itself signs. In this
+order, each step with its COMMIT POINT:
+
+1. The file: it is linked into place whole (`keyfile`), and its name is durable before step 2.
+2. The registration: the log's entry, the key's row and the audit row, in one transaction.
+
+A crash before 1 leaves a file that nobody reads, after 1 a key that nobody knows, after 2 a key
+that has signed nothing yet. To ask again is the recovery: the file is found, and registered once.
 """
 
 from __future__ import annotations
@@ -19,6 +25,7 @@ from registry.errors import ConflictError, ReplayedSignatureError
 from registry.keyfile import load_or_create_key
 from registry.models import Key
 from registry.services import keys
+from registry.storage import sync_folder
 
 
 def ensure_registry_key() -> tuple[str, bool]:
@@ -43,6 +50,7 @@ def ensure_service_key(path: Path, role: KeyRole) -> tuple[ec.EllipticCurvePriva
     public = public_key_of(private.public_key())
     if Key.objects.filter(pk=public.fingerprint).exists():
         return private, False
+    sync_folder(path.parent)  # whoever made the file may have died before its name was durable
     predicate = KeyPredicate(
         observed=ledger.observed(),
         action="register",

@@ -9,7 +9,7 @@ from django.contrib.auth.decorators import login_required
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from registry import selectors
 from registry.choices import Action, UploadState
@@ -24,7 +24,7 @@ MAX_UPLOADS = 100
 
 
 @login_required
-@require_GET
+@require_safe
 def keys(request: HttpRequest) -> HttpResponse:
     """Show the registered keys; those of this browser are its own to show."""
     owner = own_owner(request)
@@ -52,7 +52,7 @@ def discard_upload(request: HttpRequest, upload_id: UUID) -> HttpResponse:
 
 
 @login_required
-@require_GET
+@require_safe
 def my_uploads(request: HttpRequest) -> HttpResponse:
     """List the uploads that are not stored, newest first."""
     rows = (

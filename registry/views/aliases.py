@@ -10,7 +10,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from assay.bundle import MEDIA_TYPE
 from ledger import services as ledger
@@ -28,7 +28,7 @@ from registry.views.visitor import signed_in
 MAX_CHOICES = 200
 
 
-@require_GET
+@require_safe
 def alias(request: HttpRequest, owner: str, name: str, alias: str) -> HttpResponse:
     """Show what an alias means and every move; `?at=` asks what it meant, `?before=` pages."""
     found = shown(request, owner, name)
@@ -74,7 +74,7 @@ def _meant(model: Model, name: str, at: str) -> dict[str, Any]:
         return {"at_problem": error}
 
 
-@require_GET
+@require_safe
 def bundle(request: HttpRequest, owner: str, name: str, alias: str, number: int) -> HttpResponse:
     """Answer a move as a Sigstore bundle with its proof of inclusion."""
     model = selectors.find_model(f"{owner}/{name}", request.user)
@@ -98,7 +98,7 @@ def protect(request: HttpRequest, owner: str, name: str, alias: str) -> HttpResp
 
 @login_required
 @never_cache
-@require_GET
+@require_safe
 def sign(request: HttpRequest, owner: str, name: str) -> HttpResponse:
     """Move an alias, or make one: choose, read the statement, sign it in the browser.
 

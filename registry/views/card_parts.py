@@ -6,10 +6,11 @@ and what an execution proves.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from registry import lineage
-from registry.models import Release, Revision
+from registry.models import Release, Revision, RevisionFile
 from registry.rights import Caller
 from registry.services import evaluations, exports
 from registry.services.cards_checklist import checklist
@@ -51,6 +52,6 @@ def card_context(revision: Revision | None, user: Caller, *, writer: bool) -> di
     }
 
 
-def exports_context(release: Release) -> dict[str, Any]:
-    """Return the addresses of a release's exports and its two citations."""
-    return {"exports": exports.FORMATS, "citations": exports.citations(release)}
+def exports_context(release: Release, files: Iterable[RevisionFile]) -> dict[str, Any]:
+    """Return the addresses of a release's exports and its two citations; `files` are its own."""
+    return {"exports": exports.FORMATS, "citations": exports.citations(release, files)}

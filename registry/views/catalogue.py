@@ -8,7 +8,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.http import urlencode
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from registry import finding, selectors
 from registry.finding import Filters
@@ -28,14 +28,14 @@ def _page(request: HttpRequest, wanted: Filters) -> dict[str, Any]:
     }
 
 
-@require_GET
+@require_safe
 def models(request: HttpRequest) -> HttpResponse:
     """List the released models that the reader may know of, by words and filters."""
     wanted = finding.read_filters(request.GET, released=True)
     return render(request, "registry/models.html", browsing(request, wanted))
 
 
-@require_GET
+@require_safe
 def owner(request: HttpRequest, owner: str) -> HttpResponse:
     """Show an owner's models and keys; drafts to the owner only."""
     found = selectors.find_owner(owner)
@@ -48,7 +48,7 @@ def owner(request: HttpRequest, owner: str) -> HttpResponse:
 
 
 @login_required
-@require_GET
+@require_safe
 def my_models(request: HttpRequest) -> HttpResponse:
     """List the reader's own models and those of their organisations, released or not."""
     return render(request, "registry/my_models.html", _page(request, Filters(mine=True)))

@@ -7,9 +7,10 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from registry import selectors
+from registry.choices import Standing
 from registry.errors import RegistryError
 from registry.models import Model, Release, RevisionFile
 from registry.services import differences
@@ -29,7 +30,7 @@ _FACT_WORDS = {
 }
 
 
-@require_GET
+@require_safe
 def compare(request: HttpRequest, owner: str, name: str) -> HttpResponse:
     """Show what changed from `?from=` to `?to=`, each a version, an alias or a revision."""
     found = shown(request, owner, name)
@@ -64,9 +65,11 @@ def since_previous(
 ) -> dict[str, Any] | None:
     """Return the difference from the release before, for a release's page; None for the first.
 
+    What was in a release that moderators took down is not told by the one after it.
+
     `files` are those of both.
     """
-    if previous is None:
+    if previous is None or previous.standing == Standing.TAKEN_DOWN:
         return None
     found = differences.compare(previous.revision, release.revision, files)
     return {**shown_difference(found), "previous": previous}

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.views.decorators.http import require_GET, require_safe
+from django.views.decorators.http import require_safe
 
 from assay.bundle import MEDIA_TYPE
 from assay.dsse import PublicKey
@@ -51,7 +51,7 @@ def file(request: HttpRequest, owner: str, name: str, revision: str, path: str) 
     return response
 
 
-@require_GET
+@require_safe
 def bundle(request: HttpRequest, owner: str, name: str, version: str, bundle: str) -> HttpResponse:
     """Answer a claim of a release as a Sigstore bundle with its proof of inclusion."""
     kind = _BUNDLES.get(bundle)
@@ -66,7 +66,7 @@ def bundle(request: HttpRequest, owner: str, name: str, version: str, bundle: st
     return response
 
 
-@require_GET
+@require_safe
 def key_pem(request: HttpRequest, fingerprint: str) -> HttpResponse:
     """Answer a public key in PEM."""
     key = PublicKey(spki=bytes(selectors.find_key(fingerprint).spki))

@@ -17,7 +17,7 @@ def export(
 ) -> HttpResponseBase:
     """Answer an export: the same bytes for ever, as an attachment, by its digest as ETag.
 
-    A cache has to ask each time: a model may become private.
+    A cache has to ask each time: a model may become private, moderators may stop it or its card.
     """
     model = selectors.find_model(f"{owner}/{name}", request.user)
     release = selectors.find_version(model, version, user=request.user)

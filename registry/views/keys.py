@@ -14,7 +14,7 @@ from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import AbstractBaseUser
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from assay.dsse import PublicKey, parse_envelope
 from assay.errors import AssayError
@@ -74,7 +74,7 @@ def events(key: Key, successor: Key | None) -> list[Event]:
     return found
 
 
-@require_GET
+@require_safe
 def key(request: HttpRequest, fingerprint: str) -> HttpResponse:
     """Show a key, its whole history, and what it signed that the reader may know of."""
     found = selectors.find_key(fingerprint)
@@ -254,7 +254,7 @@ def member_key(request: HttpRequest) -> HttpResponse:
 # ------------------------------------------------------------------ who signed a model
 
 
-@require_GET
+@require_safe
 def model_signers(request: HttpRequest, owner: str, name: str) -> HttpResponse:
     """Show who signed the releases of a model, from when to when."""
     found = shown(request, owner, name)

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db.models import Prefetch, prefetch_related_objects
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from assay.manifest import Manifest
 from registry import moves, selectors
@@ -28,14 +28,14 @@ _BINDS = {
 }
 
 
-@require_GET
+@require_safe
 def short(request: HttpRequest, owner: str, name: str) -> HttpResponse:
     """Lead `/<owner>/<name>/` to the model's page."""
     model = selectors.find_model(f"{owner}/{name}", request.user)
     return redirect(f"/models/{model.full_name}/")
 
 
-@require_GET
+@require_safe
 def card(request: HttpRequest, owner: str, name: str) -> HttpResponse:
     """Show the card of the newest release."""
     found = shown(request, owner, name)
@@ -47,7 +47,7 @@ def card(request: HttpRequest, owner: str, name: str) -> HttpResponse:
     return render(request, "registry/model.html", context)
 
 
-@require_GET
+@require_safe
 def files(request: HttpRequest, owner: str, name: str) -> HttpResponse:
     """List the files of a revision with the lines that fetch and check them."""
     found = shown(request, owner, name, request.GET.get("revision", ""))
@@ -63,14 +63,14 @@ def files(request: HttpRequest, owner: str, name: str) -> HttpResponse:
     return render(request, "registry/files.html", context)
 
 
-@require_GET
+@require_safe
 def graph(request: HttpRequest, owner: str, name: str) -> HttpResponse:
     """Show what the inspection read from the graph."""
     found = shown(request, owner, name, request.GET.get("revision", ""))
     return render(request, "registry/graph.html", found.context())
 
 
-@require_GET
+@require_safe
 def api(request: HttpRequest, owner: str, name: str) -> HttpResponse:
     """Show how a program calls the newest release."""
     found = shown(request, owner, name)
@@ -81,7 +81,7 @@ def api(request: HttpRequest, owner: str, name: str) -> HttpResponse:
     return render(request, "registry/api.html", context)
 
 
-@require_GET
+@require_safe
 def releases(request: HttpRequest, owner: str, name: str) -> HttpResponse:
     """List the releases, newest first; `?before=<number>` is the keyset."""
     found = shown(request, owner, name)
@@ -102,7 +102,7 @@ def releases(request: HttpRequest, owner: str, name: str) -> HttpResponse:
     return render(request, "registry/releases.html", context)
 
 
-@require_GET
+@require_safe
 def release(request: HttpRequest, owner: str, name: str, version: str) -> HttpResponse:
     """Show one release: its digests, its three signatures, and how to check them elsewhere."""
     found = shown(request, owner, name)
@@ -117,9 +117,8 @@ def release(request: HttpRequest, owner: str, name: str, version: str) -> HttpRe
     previous = selectors.release_before(wanted)
     both = [wanted.revision, *([previous.revision] if previous else ())]
     files = list(selectors.files_of(both))
-    manifest = Manifest.from_pairs(
-        (file.path, file.blob_id) for file in files if file.revision_id == wanted.revision_id
-    )
+    own = [file for file in files if file.revision_id == wanted.revision_id]
+    manifest = Manifest.from_pairs((file.path, file.blob_id) for file in own)
     context = {
         **found.context(),
         **evidence_context(wanted, statement, len(manifest.resources)),
@@ -133,7 +132,7 @@ def release(request: HttpRequest, owner: str, name: str, version: str) -> HttpRe
         "subject_digest": manifest.subject_digest,
         "model_sig_url": f"/models/{found.model.full_name}/releases/{wanted.version}/model.sig",
         "cli": lines.release_lines(settings.SITE_URL, wanted),
-        **exports_context(wanted),
+        **exports_context(wanted, own),
     }
     return render(request, "registry/release.html", context)
 

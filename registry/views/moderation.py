@@ -11,7 +11,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from assay.bundle import MEDIA_TYPE
 from assay.canonical import parse_json
@@ -30,7 +30,7 @@ PAGE = 30
 _PRETTY = JSONEncoder(indent=2, ensure_ascii=False)
 
 
-@require_GET
+@require_safe
 def log(request: HttpRequest) -> HttpResponse:
     """List what moderators did, newest first; `?before=<number>` is the keyset."""
     rows = moderated.actions()
@@ -46,7 +46,7 @@ def log(request: HttpRequest) -> HttpResponse:
     return render(request, "moderation/log.html", context)
 
 
-@require_GET
+@require_safe
 def action(request: HttpRequest, number: int) -> HttpResponse:
     """Show one action: what, why, the signed statement, its place in the ledger, the appeal."""
     found = moderated.find_action(number)
@@ -70,7 +70,7 @@ def _context(request: HttpRequest, found: ModerationAction) -> dict[str, Any]:
     }
 
 
-@require_GET
+@require_safe
 def bundle(request: HttpRequest, number: int) -> HttpResponse:
     """Answer the statement as a Sigstore bundle with its proof of inclusion."""
     found = moderated.find_action(number)

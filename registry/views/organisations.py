@@ -8,7 +8,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from registry import members
 from registry.choices import Action, OwnerKind, Role
@@ -20,7 +20,7 @@ from registry.services import organisations
 from registry.views.visitor import signed_in
 
 
-@require_GET
+@require_safe
 def show(request: HttpRequest, owner: str) -> HttpResponse:
     """List the members; an admin invites, changes and removes them here."""
     found = members.existing_owner(owner)

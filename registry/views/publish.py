@@ -8,7 +8,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from registry import members, selectors
 from registry.choices import Action, RevisionState
@@ -71,7 +71,7 @@ def start(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
-@require_GET
+@require_safe
 def files(request: HttpRequest, owner: str, name: str) -> HttpResponse:
     """Choose files; the browser hashes and sends them."""
     model = _own_model(request, owner, name)
@@ -80,7 +80,7 @@ def files(request: HttpRequest, owner: str, name: str) -> HttpResponse:
 
 
 @login_required
-@require_GET
+@require_safe
 def revision(request: HttpRequest, owner: str, name: str, revision: str) -> HttpResponse:
     """Show the inspection and the card of a revision."""
     return _revision_page(request, _own_revision(request, owner, name, revision))
@@ -129,7 +129,7 @@ def _warnings(card: str) -> tuple[str, ...]:
 
 
 @login_required
-@require_GET
+@require_safe
 def inspection(request: HttpRequest, owner: str, name: str, revision: str) -> HttpResponse:
     """Return the fragment about the inspection, which asks again while it is not done."""
     found = _own_revision(request, owner, name, revision)
@@ -184,7 +184,7 @@ def preview(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
-@require_GET
+@require_safe
 def sign(request: HttpRequest, owner: str, name: str, revision: str) -> HttpResponse:
     """Show the three statements; the browser signs them."""
     found = _own_revision(request, owner, name, revision)

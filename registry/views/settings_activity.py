@@ -8,7 +8,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.http import urlencode
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from registry import activity, members
 from registry.choices import Action
@@ -38,7 +38,7 @@ def _context(request: HttpRequest, form: ActivityForm, page: activity.Page) -> d
 
 
 @login_required
-@require_GET
+@require_safe
 def own(request: HttpRequest) -> HttpResponse:
     """Show what happened to the reader, or to an organisation of theirs (`?owner=`)."""
     user = signed_in(request)
@@ -55,7 +55,7 @@ def own(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
-@require_GET
+@require_safe
 def of_model(request: HttpRequest, owner: str, name: str) -> HttpResponse:
     """Show what happened to a model, to whoever may change its settings."""
     found = shown(request, owner, name)

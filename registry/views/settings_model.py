@@ -8,7 +8,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from registry import members, selectors
 from registry.choices import AccessState, Action, TransferState, Visibility
@@ -28,7 +28,7 @@ from registry.views.visitor import signed_in
 
 
 @login_required
-@require_GET
+@require_safe
 def settings(request: HttpRequest, owner: str, name: str) -> HttpResponse:
     """Show who may know of the model, and the ways to give it away or end it."""
     found = shown(request, owner, name)

@@ -7,7 +7,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from registry.services import sessions as services
 from registry.views.visitor import signed_in
@@ -17,7 +17,7 @@ SESSIONS = "/settings/sessions/"
 
 @login_required
 @never_cache
-@require_GET
+@require_safe
 def sessions(request: HttpRequest) -> HttpResponse:
     """List the sessions, this one first; their keys stay secret."""
     here = request.session.session_key or ""

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.http import urlencode
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
 from registry import selectors
 from registry.errors import RegistryError
@@ -50,19 +50,19 @@ def search(request: HttpRequest) -> HttpResponse:
     return redirect(f"/models/?{urlencode({'q': typed})}" if typed else "/models/")
 
 
-@require_GET
+@require_safe
 def verify(request: HttpRequest) -> HttpResponse:
     """Explain what a receipt is and how to check one without this site."""
     return render(request, "verify.html", {"cli": lines.verify_lines(settings.SITE_URL)})
 
 
-@require_GET
+@require_safe
 def evidence(request: HttpRequest) -> HttpResponse:
     """Say what each level of evidence shows, and what it does not."""
     return render(request, "evidence.html")
 
 
-@require_GET
+@require_safe
 def docs(request: HttpRequest) -> HttpResponse:
     """Explain the evidence and the main job in short."""
     return render(request, "docs.html")

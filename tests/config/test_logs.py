@@ -14,7 +14,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from config.celery import app
-from config.logs import AboutFilter, JsonFormatter, about, logging_config
+from config.logs import AboutFilter, JsonFormatter, PlainFormatter, about, logging_config
 from tests.config.test_settings import run
 
 TELL = (
@@ -27,7 +27,8 @@ def line(record: logging.LogRecord) -> Any:
     """Return the object of the one line that is written of `record`."""
     AboutFilter().filter(record)
     text = JsonFormatter().format(record)
-    assert "\n" not in text
+    assert len(text.splitlines()) == 1
+    assert text.isascii()
     return json.loads(text)
 
 
@@ -62,8 +63,20 @@ def test_what_a_caller_adds_stands_beside_and_cannot_pass_for_ours() -> None:
 
 
 def test_mallory_cannot_write_a_second_line() -> None:
-    found = line(record('a\n{"level":"CRITICAL"}\u2028b'))
-    assert found["message"] == 'a\n{"level":"CRITICAL"}\u2028b'
+    lie = 'a\n{"level":"CRITICAL"}\u2028b\udc80'
+    assert line(record(lie))["message"] == lie
+
+
+def test_mallory_cannot_write_a_second_line_for_people_either(
+    heard: list[logging.LogRecord], settings: Settings
+) -> None:
+    settings.LOG_REQUESTS = True
+    Client().get("/healthz%0A2026-01-01%20CRITICAL%20root%20The%20key%20is%20lost%1b[2J")
+    (found,) = [one for one in heard if one.name == "config.requests"]
+    shown = PlainFormatter("%(levelname)s %(name)s%(about)s %(message)s").format(found)
+    assert len(shown.splitlines()) == 1
+    assert "/healthz\\n2026-01-01 CRITICAL" in shown
+    assert "\x1b" not in shown
 
 
 def test_an_exception_is_told_in_its_line() -> None:
@@ -78,7 +91,7 @@ def test_a_process_writes_in_the_form_that_the_settings_say(tmp_path: Path) -> N
     told = run(tmp_path, "-c", TELL, LOG_FORMAT="json").stderr
     assert json.loads(told)["message"] == "two\nlines"
     assert json.loads(told)["digest"] == "ab"
-    assert "WARNING registry.tests two\nlines" in run(tmp_path, "-c", TELL).stderr
+    assert "WARNING registry.tests two\\nlines\n" in run(tmp_path, "-c", TELL).stderr
     refused = run(tmp_path, "manage.py", "check", LOG_FORMAT="xml")
     assert refused.stderr == "manage.py: LOG_FORMAT is plain or json, not 'xml'\n"
 

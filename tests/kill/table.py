@@ -78,6 +78,10 @@ These come in the middle of such a load.
 """
 TAIL = """
 The sequencer has [a table of its own](faults.md), place by place; here it dies under a real load.
+
+What moderators do and the end of an account have [tables there](faults.md#an-action-of-moderators),
+too. They are one transaction each and wait for nobody, so there is nothing to mix them with: the
+process that does it is killed before and after each of its writes.
 """
 Outcome = tuple[str, str]
 _written: dict[Cell, Outcome] = {}

@@ -1,8 +1,9 @@
 """Every place where a sequencer touches the world, found by counting, and each able to fail.
 
 The places are: each call of `ledger.disk.Disk`, each statement that changes a row, each COMMIT, and
-each request to a witness. Nobody lists them: a run without a failure records them, and a new one
-appears by itself. A process that dies or is frozen is a real one, forked off.
+each request to a witness. What else writes rows can be asked the same (`steps`). Nobody lists them:
+a run without a failure records them, and a new one appears by itself. A process that dies or is
+frozen is a real one, forked off.
 """
 
 from __future__ import annotations
@@ -39,6 +40,10 @@ STEPS = {
     "_run": "7",
     "_publish": "8",
 }
+WRITING = re.compile(
+    r"""\s*(?:WITH\b.*?\b)?(INSERT\ INTO|UPDATE|DELETE\ FROM)\ "?([a-z]\w+)""",
+    re.DOTALL | re.VERBOSE,
+)
 ENDED = 7
 PATIENCE_S = 60
 _Result = TypeVar("_Result")
@@ -65,19 +70,22 @@ class Failpoints:
     """Counts the places; at the one numbered `at` the failure `mode` happens.
 
     To be killed after a place is to be killed before the next one, for nothing lies between them;
-    `end` is the place after the last.
+    `end` is the place after the last. `steps` are names of functions, and the step of each.
     """
 
-    def __init__(self, at: int = -1, mode: Mode = Mode.FAILED) -> None:
+    def __init__(
+        self, at: int = -1, mode: Mode = Mode.FAILED, steps: Mapping[str, str] = STEPS
+    ) -> None:
         self.at = at
         self.mode = mode
+        self.steps = steps
         self.points: list[Point] = []
         self.inside = False
         self._seen: Counter[str] = Counter()
 
     def through(self, name: str, action: Callable[[], _Result], error: Exception) -> _Result:
         number = len(self.points)
-        self.points.append(Point(step=_step(), name=self._numbered(name)))
+        self.points.append(Point(step=_step(self.steps), name=self._numbered(name)))
         self.inside = True
         try:
             return self._act(action, error) if number == self.at else action()
@@ -124,7 +132,7 @@ class Failpoints:
     def _statement(
         self, run: Callable[..., Any], sql: str, params: Any, many: bool, context: Mapping[str, Any]
     ) -> Any:
-        found = re.match(r'(INSERT INTO|UPDATE|DELETE FROM) "?(\w+)', sql)
+        found = WRITING.match(sql)
         if found is None:
             return run(sql, params, many, context)
         assert connection.in_atomic_block, f"a COMMIT that nobody sees: {sql}"
@@ -157,11 +165,11 @@ def disk_calls() -> list[str]:
     return [name for name, value in vars(Disk).items() if name[0] != "_" and callable(value)]
 
 
-def _step() -> str:
+def _step(steps: Mapping[str, str]) -> str:
     frame = sys._getframe()
     while frame is not None:
-        if frame.f_code.co_name in STEPS:
-            return STEPS[frame.f_code.co_name]
+        if frame.f_code.co_name in steps:
+            return steps[frame.f_code.co_name]
         assert frame.f_back is not None, "a write outside of every step"
         frame = frame.f_back
     raise AssertionError

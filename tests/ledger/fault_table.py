@@ -1,6 +1,7 @@
 """`docs/explanation/faults.md`; `python -m tests.ledger.fault_table` writes it.
 
-`tests.ledger.test_faults` compares the page with what happens, column by column.
+`tests.ledger.test_faults` and, for what people do, `tests.registry.test_acts_fail` compare the page
+with what happens, column by column.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ CYCLE, RECOVERY, IDLE = "A cycle", "A recovery", "An idle cycle"
 NOTHING, PLACED, SIGNED, COSIGNED = "nothing yet", "places given", "signed", "cosigned"
 NOT_WITNESSED, SHOWN = "shown, not witnessed", "shown"
 HARMLESS, SPOILED = "ends", "old page, put right"
+ACTION, KEY_END, CLOSING = "An action of moderators", "The end of a key", "The end of an account"
+REGISTERED, DONE = "key registered", "all of it"
 
 AFTER = "killed after"
 HEAD = f"""# What fails, and what that costs
@@ -63,6 +66,28 @@ INTROS = {
     CYCLE: "Three entries wait, the 255th to the 257th: a tile becomes full and others begin.",
     RECOVERY: "The last leader died right after the commit point. A new one finishes its work.",
     IDLE: "Nothing waits, but the newest checkpoint lacks the line of a witness that is back.",
+    ACTION: f"""\
+What a person does is one transaction. Here a model is taken down that a reader had reported, in the
+first action on this site: the registry's key is made and registered before. The steps are those of
+[the order of writes](moderation.md#order-of-writes). Each place fails as above (a request that
+sleeps holds its locks until its session ends, so nobody is frozen here), and then every row of the
+database is compared with what it was:
+
+- **{NOTHING}**: no row has changed. A key file may be there; the next action uses it.
+- **{REGISTERED}**: the registry's key is registered, and nothing of the action is there.
+- **{DONE}**: every row that the act writes is there.
+
+Then the moderator sends the same form again. Where all of it was there, they are told that it is
+done, and no row changes; else it is done now. Afterwards always the same is checked: one action
+with one statement, which the registry's one key signed and which has its place in the log, one
+letter, one audit row, no report that waits.""",
+    KEY_END: "A moderator ends a key that was stolen; the registry's key is registered already.",
+    CLOSING: f"""\
+The day has come for an account that has something of everything: keys and copies of them, tokens,
+sessions, memberships, models that go to an organisation, a schedule, a webhook, an execution that
+waits. The steps are those of [the end of an account](../howto/accounts.md#what-fails). What puts it
+right is the next sweep: it ends the account where there is **{NOTHING}**, and finds no wish where
+there is **{DONE}**.""",
 }
 TAIL = """
 ## Other failures
@@ -71,6 +96,7 @@ TAIL = """
 |---|---|---|
 """
 _SEQ, _COM = "tests/ledger/test_sequencer.py", "tests/ledger/test_commands.py"
+_MOD, _CLO = "tests/registry/test_moderation.py", "tests/registry/test_closing.py"
 _WIT, _KIL = "tests/ledger/test_witnesses.py", "tests/ledger/test_killed.py"
 OTHERS = (
     (
@@ -133,11 +159,28 @@ OTHERS = (
         "what waits is drained, then nothing is left to do",
         f"`{_SEQ}::test_a_frozen_log_is_drained_and_then_idles`",
     ),
+    (
+        "two moderators act on one thing",
+        "one acts; the other is told to look again, and has changed nothing",
+        f"`{_MOD}::test_of_two_moderators_one_is_told_that_the_other_was_faster`",
+    ),
+    (
+        "two sweeps meet at an account whose day has come",
+        "one holds the row of the wish; the other passes it by",
+        f"`{_CLO}::test_two_sweeps_close_an_account_once`",
+    ),
+    (
+        "something has come in the way of the end of an account",
+        "the wish ends and the account stays; a letter says why",
+        f"`{_CLO}::test_what_comes_in_the_way_meanwhile_ends_the_wish_and_not_the_account`",
+    ),
 )
 
 Row = tuple[str, str]
 Table = dict[Row, dict[str, str]]
 _COLUMNS = [Mode.FAILED.value, Mode.LOST.value, Mode.KILLED.value, AFTER, Mode.FROZEN.value]
+_ACTS = (ACTION, KEY_END, CLOSING)
+_TESTS = ("tests/ledger/test_faults.py", "tests/registry/test_acts_fail.py")
 _written: dict[str, Table] = {}
 
 
@@ -163,14 +206,19 @@ def compare(phase: str, mode: Mode, points: Sequence[Point], outcomes: Sequence[
         assert {row: told[row][column] for row in rows} == cells, again
 
 
+def _columns(phase: str) -> list[str]:
+    return [column for column in _COLUMNS if phase not in _ACTS or column != Mode.FROZEN.value]
+
+
 def render(tables: dict[str, Table]) -> str:
     """Return the page."""
     parts = [HEAD]
     for phase, intro in INTROS.items():
-        parts.append(f"\n## {phase}\n\n{intro}\n\n| step | place | {' | '.join(_COLUMNS)} |\n")
-        parts.append("|---" * (2 + len(_COLUMNS)) + "|\n")
+        columns = _columns(phase)
+        parts.append(f"\n## {phase}\n\n{intro}\n\n| step | place | {' | '.join(columns)} |\n")
+        parts.append("|---" * (2 + len(columns)) + "|\n")
         for (step, name), cells in tables[phase].items():
-            told = " | ".join(cells[column] for column in _COLUMNS)
+            told = " | ".join(cells[column] for column in columns)
             parts.append(f"| {step} | `{name}` | {told} |\n")
     parts.append(TAIL)
     parts += [f"| {' | '.join(row)} |\n" for row in OTHERS]
@@ -185,14 +233,14 @@ def parse(text: str) -> dict[str, Table]:
         lines = [line for line in section.splitlines() if line.startswith("| ")]
         for line in lines[1:]:
             step, name, *cells = [cell.strip() for cell in line.strip("|").split("|")]
-            table[step, name.strip("`")] = dict(zip(_COLUMNS, cells, strict=True))
+            table[step, name.strip("`")] = dict(zip(_columns(phase), cells, strict=True))
     return tables
 
 
 def main() -> int:
     """Let everything fail, and write the page."""
     os.environ[WRITING] = "1"
-    code = pytest.main([str(ROOT / "tests/ledger/test_faults.py"), "-q", "-k", "whatever_fails"])
+    code = pytest.main([*(str(ROOT / path) for path in _TESTS), "-q", "-k", "whatever_fails"])
     if code == pytest.ExitCode.OK:
         # The tests import this file under its own name, which is not `__main__`.
         written = sys.modules["tests.ledger.fault_table"]._written

@@ -35,6 +35,7 @@ from registry.models import (
     Letter,
     Membership,
     Model,
+    Report,
     Session,
     Transfer,
 )
@@ -200,6 +201,15 @@ def test_personal_data_is_erased_and_what_was_signed_stays(alice: Person, bob: P
         create_person(bob.user)
 
 
+def test_nobody_can_tell_who_reported_once_the_account_is_closed(alice: Person) -> None:
+    row = Report.objects.create(
+        kind="owner", name="bob", text="He is rude.", email="alice@example.org", user=alice.user
+    )
+    closing.close(alice.user)
+    row.refresh_from_db()
+    assert (row.user, row.email, row.text) == (None, "", "He is rude.")
+
+
 def test_models_go_to_the_organisation_and_their_old_addresses_lead_there(
     alice: Person, bob: Person, mallory: Person
 ) -> None:
@@ -278,6 +288,26 @@ def test_a_crash_on_the_way_leaves_the_account_and_the_next_sweep_ends_it(
     assert Model.objects.get(name="draft").deleted_at is None
     assert closing.sweep() == 1
     assert not Closing.objects.exists()
+
+
+def test_what_nobody_foresaw_holds_up_nobody_else(
+    alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for person in (alice, bob):
+        closing.ask(person.user)
+        due()
+
+    def broken(user: int) -> None:
+        if user == alice.user.pk:
+            raise BrokenError
+
+    keeper = belongings.Keeper(export=lambda _: iter(()), forget=broken)
+    monkeypatch.setitem(belongings._keepers, "broken", keeper)
+    with pytest.raises(BrokenError):
+        closing.sweep()
+    alice.user.refresh_from_db()
+    bob.user.refresh_from_db()
+    assert (alice.user.is_active, bob.user.is_active) == (True, False)
 
 
 @pytest.mark.django_db(transaction=True)

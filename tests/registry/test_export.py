@@ -18,14 +18,16 @@ from assay.bundle import parse_bundle
 from inference.services.submit import submit
 from ledger import services as ledger
 from registry.belongings import Part
-from registry.models import AuditEvent
-from registry.services import export, keys, models, organisations
+from registry.choices import Act, Target
+from registry.models import Appeal, AuditEvent, Report
+from registry.services import export, keys, models, objections, organisations
 from tests import builders
 from tests.inference.builders import fp32, plan, publish
 from tests.inference.executor.models import add
 from tests.ledger.builders import sequence
 from tests.people import Person
 from tests.registry.houses import make_house
+from tests.registry.moderating import Things, make_moderator
 from tests.registry.test_closing import COPY, INPUTS, browser
 
 PAGE = "/settings/export/"
@@ -116,6 +118,29 @@ def test_lists_that_are_longer_than_a_step_are_whole(
     assert [one["name"] for one in lines(archive, "models.jsonl")] == [
         f"alice/m{number}" for number in range(5)
     ]
+
+
+def test_what_alice_wrote_to_moderators_and_what_was_written_to_her_is_in_it(
+    alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "STEP", 1)
+    release = builders.publish_release(alice)
+    draft = builders.make_revision(alice, release.model, {"words.txt": b"Words."}, report=None)
+    Report.objects.create(
+        kind="owner", name="bob", text="He is rude.", email="a@example.org", user=alice.user
+    )
+    done = Things(names={Target.OWNER: "alice"}).do(make_moderator(), Act.SUSPEND, Target.OWNER)
+    objections.ask(alice.user, done, "It was somebody else.")
+    Appeal.objects.create(revision=draft, user=alice.user, text="It is a good graph.")
+    archive = taken(browser(alice))
+    (report,) = lines(archive, "reports.jsonl")
+    assert (report["text"], report["email"]) == ("He is rude.", "a@example.org")
+    (appeal,) = lines(archive, "appeals.jsonl")
+    assert (appeal["action"], appeal["text"]) == (1, "It was somebody else.")
+    assert lines(archive, "inspection-appeals.jsonl")[0]["text"] == "It is a good graph."
+    assert "alice was suspended" in {one["subject"] for one in lines(archive, "letters.jsonl")}
+    found = {one["id"] for one in lines(archive, "revisions.jsonl")}
+    assert found == {release.revision_id, draft.pk}
 
 
 def test_no_secret_and_nothing_of_somebody_else_is_in_it(alice: Person, bob: Person) -> None:

@@ -14,7 +14,7 @@ from django.urls import resolve
 from pytest_django import Settings
 
 from registry.card_rules import LICENSES
-from registry.choices import Visibility
+from registry.choices import Act, Target, Visibility
 from registry.exports.cyclonedx import port_format
 from registry.exports.licenses import SPDX_IDS, Licence, licence_of
 from registry.models import Owner, Release
@@ -23,6 +23,7 @@ from tests import builders
 from tests.people import Person
 from tests.registry import cyclonedx
 from tests.registry.calls import error
+from tests.registry.moderating import Things, make_moderator
 
 pytestmark = pytest.mark.usefixtures("opened")
 PAGE = "/models/alice/double/releases/1.0.0"
@@ -74,8 +75,9 @@ pipeline_tag: other
 """
 
 
-def publish(person: Person, text: str = FULL) -> Release:
+def publish(person: Person, text: str = FULL, more: dict[str, bytes] | None = None) -> Release:
     files = {"model.onnx": builders.ONNX, "README.md": text.encode(), "a b/ü.txt": b"x"}
+    files |= more or {}
     return builders.publish_release(person, builders.make_revision(person, files=files))
 
 
@@ -221,7 +223,10 @@ def test_spdx_has_every_property_that_the_ai_profile_asks_for(alice: Person) -> 
 @pytest.mark.parametrize("text", [FULL, HOSTILE, "# Double\n", "---\nlicense: cc\n---\n"])
 def test_every_element_of_an_spdx_document_is_there_once(text: str, alice: Person) -> None:
     publish(alice, text)
-    graph = json.loads(body("ai.spdx.json"))["@graph"]
+    check_ids(json.loads(body("ai.spdx.json"))["@graph"])
+
+
+def check_ids(graph: Any) -> None:
     (made,) = [item for item in graph if item["type"] == "CreationInfo"]
     ids = [item["spdxId"] for item in graph if "spdxId" in item]
     assert len(set(ids)) == len(ids)
@@ -293,6 +298,48 @@ def test_a_name_with_an_underscore_is_set_by_latex(alice: Person) -> None:
 def test_a_port_of_unknown_size_has_a_question_mark() -> None:
     assert port_format({"datatype": "FP32", "shape": ["N", -1, None, 3]}) == "FP32[N,?,?,3]"
     assert port_format({"datatype": "", "shape": None}) == "?[]"
+
+
+# ------------------------------------------------------------------ a card that moderators stopped
+
+# What only the card of `FULL` says; the rest is read from the files, or checked by the registry.
+WORDS = (
+    *("Adds", "glad", "Doubling", "somebody wrote", "overflows", "Apache-2.0"),
+    *("classification", "digits", "mnist", "MNIST", "bob/base", "12.5", "0.97", "accuracy"),
+)
+RESULTS = b"- dataset: {id: glue, task_id: sst2}\n  value: 0.42\n"
+
+
+@pytest.mark.parametrize("act", [Act.HIDE, Act.TAKEDOWN])
+def test_an_export_quotes_nothing_of_a_card_that_moderators_stopped_and_says_so(
+    act: Act, alice: Person, settings: Settings
+) -> None:
+    release = publish(alice, FULL, {".eval_results/glue.yaml": RESULTS})
+    before = {name: body(name) for name in NAMES}
+    assert [word for word in WORDS if not any(word.encode() in b for b in before.values())] == []
+    card = Things(names={Target.FILE: release.revision.files.get(path="README.md").blob_id})
+    carol = make_moderator()
+    done = card.do(carol, act, Target.FILE)
+    told = f"{settings.SITE_URL}/moderation/{done.number}/"
+    after = {name: body(name) for name in NAMES}
+    page = Client().get(f"{PAGE}/").content.decode()
+    for word in WORDS:
+        assert [name for name, data in after.items() if word.encode() in data] == []
+    assert "license: " not in page
+    for name in ("bom.cdx.json", "ai.spdx.json", "CITATION.cff"):
+        assert told.encode() in after[name], name
+        assert b"0.42" in after[name] or name == "CITATION.cff", "the words of another file"
+    assert after["citation.bib"] == before["citation.bib"]  # it never quotes a card
+    assert yaml.safe_load(after["CITATION.cff"]).keys() == yaml.safe_load(
+        before["CITATION.cff"]
+    ).keys() - {"license"}
+    for spec in ("1.6", "1.7"):
+        assert cyclonedx.faults(bom(spec=spec), spec) == []
+    check_ids(json.loads(after["ai.spdx.json"])["@graph"])
+    # It is another document than the one that quotes the card, which comes back as it was.
+    assert json.loads(before["bom.cdx.json"])["serialNumber"] != bom()["serialNumber"]
+    card.do(carol, Act.RESTORE, Target.FILE)
+    assert {name: body(name) for name in NAMES} == before
 
 
 # ------------------------------------------------------------------ how they are served

@@ -19,7 +19,7 @@ from registry.choices import Act, Standing, Target
 from registry.errors import HiddenError, SuspendedError, TakenDownError
 from registry.finding import Filters
 from registry.models import Key, Model, Release
-from registry.services import models
+from registry.services import exports, models
 from tests import builders
 from tests.hf.hub import Hub
 from tests.ledger.builders import sequence
@@ -113,6 +113,26 @@ def check_problem(answer: Any, done: Any) -> None:
     row = Key.objects.get(role="registry")
     statement = parse_envelope(detail["statement"])
     verify_envelope(statement, selectors.public_key(row))
+
+
+@pytest.mark.parametrize("kind", [Target.MODEL, Target.RELEASE])
+def test_what_is_taken_down_has_no_export_either(
+    kind: Target, carol: User, things: Things, first: Release, client: Client
+) -> None:
+    """Nobody who has an earlier export is told that it is still the same."""
+    page = f"/models/{first.model.full_name}/releases/{first.version}"
+    names = [form.name for form in exports.FORMATS]
+    places = [f"{base}/{name}" for base in (page, f"/api/v1{page}/exports") for name in names]
+    before = {path: client.get(path) for path in places}
+    done = things.do(carol, Act.TAKEDOWN, kind)
+    for path in (*places, f"/api/v1{page}/exports"):
+        check_problem(client.get(path), done)
+    for path, answer in before.items():
+        assert client.get(path, headers={"If-None-Match": answer["ETag"]}).status_code == 451
+    things.do(carol, Act.RESTORE, kind)
+    assert {path: client.get(path).content for path in places} == {
+        path: answer.content for path, answer in before.items()
+    }
 
 
 def test_a_reader_of_pages_is_told_why(
