@@ -4,8 +4,9 @@
                                       # examples/requests/<name>.json, the first held-out case
 
 Every figure on a card comes from this script: it splits once (a quarter held out, seed 0), trains,
-exports to ONNX, and measures the exported file's reference result on the held-out part. It needs
-the development requirements (scikit-learn, skl2onnx).
+exports to ONNX, and measures the exported file's reference result on the held-out part. The inputs
+that a card offers are held-out cases too. It needs the development requirements (scikit-learn,
+skl2onnx).
 """
 
 from __future__ import annotations
@@ -33,6 +34,12 @@ from assay.canonical import canonical_json
 HERE = Path(__file__).parent
 SEED = 0
 OPSET = {"": 18, "ai.onnx.ml": 3}
+# What a card offers to try: titles that say what a case is, and its place in the held-out part.
+OFFERED = {
+    "digits": {"a 0": 1, "a 3": 30, "a 4": 2, "a 7": 9, "a 9": 3, "an 8 that it misreads": 217},
+    "wine": {"cultivar 0": 8, "cultivar 1": 2, "cultivar 2": 0, "cultivar 1, less clear": 33},
+    "diabetes": {"score became 64": 3, "score became 175": 4, "score became 275": 5},
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,13 +183,28 @@ def classification(wanted: Any, found: Any) -> dict[str, float]:
     }
 
 
-def card(name: str, metrics: dict[str, float], held_out: int) -> str:
-    """Fill the card's template with the measured figures."""
+def offered(name: str, parts: Split) -> str:
+    """Return the held-out cases that a card offers as it lists them; an image keeps its rows."""
+    lines = []
+    for title, at in OFFERED[name].items():
+        values = [float(str(value)) for value in parts.test_x[at]]
+        lines.append(f"  - title: {title}")
+        if name == "digits":
+            rows = np.array(values, int).reshape(8, 8).tolist()
+            lines += ["    values: [", ",\n".join(f"      {row}" for row in rows) + "]"]
+        else:
+            lines.append(f"    values: {values}")
+    return "\n".join(lines)
+
+
+def card(name: str, metrics: dict[str, float], parts: Split) -> str:
+    """Fill the card's template with the measured figures and the offered cases."""
     template = (HERE / name / "card.template.md").read_text(encoding="utf-8")
     for metric, value in metrics.items():
         digits_shown = 2 if metric == "mae" else 4
         template = template.replace(f"%{metric}%", f"{value:.{digits_shown}f}")
-    return template.replace("%held_out%", str(held_out))
+    template = template.replace("%examples%", offered(name, parts))
+    return template.replace("%held_out%", str(len(parts.test_y)))
 
 
 def request(model: onnx.ModelProto, case: Any) -> bytes:
@@ -201,7 +223,7 @@ def main() -> None:
         done = train()
         onnx.checker.check_model(done.model)
         content = done.model.SerializeToString(deterministic=True)
-        text = card(name, done.metrics, len(done.split.test_y))
+        text = card(name, done.metrics, done.split)
         (HERE / name / "model.onnx").write_bytes(content)
         (HERE / name / "README.md").write_text(text, encoding="utf-8")
         asked = request(done.model, done.split.test_x[0])

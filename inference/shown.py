@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from assay.canonical import parse_json
@@ -16,12 +16,13 @@ from assay.tensors import DATATYPES, Tensor, decode_tensors
 from inference.errors import BadTensorError
 from inference.models import Execution, Tensors
 from inference.selectors import may_see_tensors, stopped, tensor_bytes
-from inference.services.request import Declared
+from inference.services.request import Declared, Given
 from inference.services.values import unpack
 from registry.rights import Caller
 
 MAX_BYTES = 32 * 1024
 MAX_EXAMPLE = 4_096
+MAX_LABELS = 12
 _PRETTY = json.JSONEncoder(indent=2, ensure_ascii=False)
 
 
@@ -100,9 +101,26 @@ def statement_text(execution: Execution) -> str:
         return ""
 
 
-def example_inputs(inputs: tuple[Declared, ...]) -> str:
-    """Return `inputs` of zeros in the protocol's JSON: what a form begins with."""
+def example_inputs(inputs: tuple[Declared, ...], declared: Given | None) -> str:
+    """Return what a form begins with, in the protocol's JSON: the card's example, else zeros."""
+    if declared is not None:
+        shown = asdict(declared) if len(declared.data) <= MAX_EXAMPLE else _example(inputs[0])
+        return _PRETTY.encode([shown])
     return _PRETTY.encode([_example(item) for item in inputs])
+
+
+def answer_words(card: dict[str, Any]) -> str:
+    """Return what a card says that comes out: a label, or a number; "" where it is silent."""
+    assay = card.get("assay")
+    if not isinstance(assay, dict):
+        return ""
+    labels, output = assay.get("labels"), assay.get("output")
+    if isinstance(labels, list) and labels:
+        if len(labels) > MAX_LABELS:
+            return f"one of {len(labels):,} labels"
+        return f"one of: {', '.join(map(str, labels))}"
+    unit = output.get("unit") if isinstance(output, dict) else None
+    return f"a number: {unit}" if isinstance(unit, str) and unit else ""
 
 
 def _example(wanted: Declared) -> dict[str, Any]:

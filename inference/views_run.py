@@ -16,16 +16,18 @@ from django.views.decorators.http import require_http_methods
 
 from assay.errors import UnavailableError
 from inference import runtimes, shown as shows
+from inference.choices import ExecutorKind
 from inference.errors import BadRequestError, InferenceError
 from inference.oip.parse import parse_json
+from inference.services.examples import example_of, given_of
 from inference.services.plan import Signature, Wishes, find_target, make_plan, signature_of
-from inference.services.request import read_json_tensor
+from inference.services.request import Given, read_json_tensor
 from inference.services.run import Outcome, infer
 from ledger.errors import LedgerError
 from registry import selectors
 from registry.choices import Visibility
 from registry.errors import RegistryError
-from registry.models import Release
+from registry.models import Release, Revision
 from registry.views.shown import shown
 
 _WASM = "ort-wasm-simd-threaded.wasm"
@@ -56,9 +58,11 @@ def _form(request: HttpRequest, full_name: str, release: Release) -> dict[str, A
     context: dict[str, Any] = {
         "inputs": [item.to_dict() for item in signature.inputs],
         "local": _local(release, signature),
+        "expects": shows.answer_words(release.revision.card_metadata),
     }
     if request.method != "POST":
-        return {**context, "typed": shows.example_inputs(signature.inputs)}
+        example = _declared_example(release.revision, signature)
+        return {**context, "typed": shows.example_inputs(signature.inputs, example)}
     typed = request.POST.get("inputs", "")
     context["typed"] = typed
     target = find_target(full_name, release.version, request.user)
@@ -69,6 +73,13 @@ def _form(request: HttpRequest, full_name: str, release: Release) -> dict[str, A
         return {**context, "result": _result(infer(plan))}
     except (InferenceError, LedgerError) as error:
         return {**context, "error": _told(error)}
+
+
+def _declared_example(revision: Revision, signature: Signature) -> Given | None:
+    """Return the card's example where the model takes it."""
+    card, kind = revision.card_metadata, ExecutorKind.PORTABLE
+    fits = example_of(card, signature.inputs, kind) is not None
+    return given_of(card, signature.inputs) if fits else None
 
 
 def _local(release: Release, signature: Signature) -> dict[str, Any] | None:

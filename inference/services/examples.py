@@ -10,6 +10,7 @@ import hashlib
 import math
 import struct
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 from assay.tensors import CODES, DATATYPES, Tensor, canonical_nan
@@ -23,23 +24,50 @@ _FLOATS = ("FP16", "BF16", "FP32", "FP64")
 def example_of(
     card: dict[str, Any], inputs: Sequence[Declared], kind: str
 ) -> tuple[Tensor, ...] | None:
-    """Return the example that a card declares (`assay.input.example`, a row of numbers).
-
-    None where there is none, or none that fits: only graphs with one input can have one.
-    """
-    assay = card.get("assay")
-    told = assay.get("input") if isinstance(assay, dict) else None
-    if not isinstance(told, dict) or len(inputs) != 1:
+    """Return the example that a card declares, as tensors; None where there is none that fits."""
+    given = given_of(card, inputs)
+    if given is None:
         return None
-    (wanted,) = inputs
-    row, name = told.get("example"), told.get("name", wanted.name)
-    if not isinstance(row, list) or name != wanted.name:
-        return None
-    given = Given(name=name, datatype=wanted.datatype, shape=_ones(wanted), data=row)
     try:
         return tuple(check_inputs(inputs, [given], kind))
     except InferenceError:
         return None
+
+
+def given_of(card: dict[str, Any], inputs: Sequence[Declared]) -> Given | None:
+    """Return the example that a card declares: `assay.input.example`, else the first of its list.
+
+    None where there is none: only graphs with one input can have one. Its values are a list, or
+    nested lists, not yet looked at.
+    """
+    assay = card.get("assay")
+    if not isinstance(assay, dict) or len(inputs) != 1:
+        return None
+    (wanted,) = inputs
+    told = assay.get("input", {})
+    if not isinstance(told, dict) or told.get("name", wanted.name) != wanted.name:
+        return None
+    values = told.get("example", _first(assay.get("examples"), wanted.name))
+    if not isinstance(values, list):
+        return None
+    return Given(
+        name=wanted.name, datatype=wanted.datatype, shape=_ones(wanted), data=_flat(values)
+    )
+
+
+def _first(examples: object, name: str) -> object:
+    """Return the values of the first of `examples`, each with `values` or `inputs` by name."""
+    first = examples[0] if isinstance(examples, list) and examples else None
+    if not isinstance(first, dict):
+        return None
+    by_name = first.get("inputs")
+    return by_name.get(name) if isinstance(by_name, dict) else first.get("values")
+
+
+def _flat(values: list[Any]) -> list[Any]:
+    """Return the elements of nested lists; a card is no deeper than 16 levels."""
+    nested = (_flat(value) if isinstance(value, list) else [value] for value in values)
+    return list(chain.from_iterable(nested))
 
 
 def generated(inputs: Sequence[Declared], graph: str) -> tuple[Tensor, ...]:

@@ -86,12 +86,17 @@ function ink(inked, { width, height }, start, end, pen) {
  *
  * @param {HTMLCanvasElement} canvas
  * @param {() => void} onChange after each stroke, and after it was cleared
- * @returns {{clear: () => void, strokes: () => Stroke[]}}
+ * @param {() => HTMLCanvasElement | null} [under] a picture in large cells to show instead
+ * @returns {{clear: () => void, paint: () => void, strokes: () => Stroke[]}}
  */
-export function drawOn(canvas, onChange) {
+export function drawOn(canvas, onChange, under = () => null) {
   let strokes = [];
   let drawing = null; // the stroke under the pointer
-  const paint = () => paintStrokes(canvas, strokes);
+  const paint = () => {
+    paintStrokes(canvas, strokes);
+    const picture = under();
+    if (picture) paintLarge(canvas, picture);
+  };
   const at = ({ clientX, clientY }) => {
     const box = canvas.getBoundingClientRect();
     const x = (clientX - box.left - canvas.clientLeft) / canvas.clientWidth;
@@ -123,7 +128,14 @@ export function drawOn(canvas, onChange) {
     onChange();
   };
   onThemeChange(paint);
-  return { clear, strokes: () => strokes };
+  return { clear, paint, strokes: () => strokes };
+}
+
+/** Paint a picture as large as the paper, each of its pixels a square. */
+function paintLarge(canvas, picture) {
+  const context = canvas.getContext("2d");
+  context.imageSmoothingEnabled = false;
+  context.drawImage(picture, 0, 0, canvas.width, canvas.height);
 }
 
 /** Paint the strokes as they were drawn, with a round pen a twelfth of the paper wide. */

@@ -75,6 +75,7 @@ export class RunForm {
     const changed = () => {
       if (!ready) return;
       this.#given = null;
+      this.#press(null);
       this.#setByHand(false);
       this.#write();
       this.onChange();
@@ -94,6 +95,7 @@ export class RunForm {
   #listen() {
     this.area?.addEventListener("input", () => {
       this.#given = null;
+      this.#press(null);
       this.#setByHand(true);
       this.onChange();
     });
@@ -104,12 +106,33 @@ export class RunForm {
     // A single one stands in the fields already.
     const known = examples.filter(({ inputs }) => examples.length > 1 || !this.#shows(inputs));
     if (!place || known.length === 0) return;
-    const buttons = known.map(({ title, inputs }) => {
-      const fill = () => this.#fill(inputs, `the example “${title}”`);
-      return el("button", { type: "button", class: "button", onclick: fill }, title);
-    });
-    place.replaceChildren(el("span", { class: "muted" }, "Examples"), ...buttons);
+    place.replaceChildren(
+      el("span", { class: "muted" }, "Try"),
+      ...known.map((example) => this.#exampleButton(example)),
+    );
     place.hidden = false;
+  }
+
+  #exampleButton({ title, inputs }) {
+    const look = { class: "button example", "aria-pressed": String(this.#shows(inputs)) };
+    const pictures = inputs.map((tensor) => this.#controlOf(tensor)?.picture?.(tensor) ?? null);
+    const button = el("button", { type: "button", ...look }, ...pictures, title);
+    button.addEventListener("click", () => {
+      this.#fill(inputs, `the example “${title}”`);
+      this.#press(button);
+    });
+    return button;
+  }
+
+  /** Show which example is asked about, if one is. */
+  #press(pressed) {
+    for (const button of byId("run-examples")?.querySelectorAll("button") ?? []) {
+      button.setAttribute("aria-pressed", String(button === pressed));
+    }
+  }
+
+  #controlOf({ name }) {
+    return this.#controls.find((control) => control.name === name);
   }
 
   #shows(inputs) {
@@ -119,13 +142,14 @@ export class RunForm {
 
   /** Show inputs in the fields where all of them fit, else say that they are taken as they are. */
   #fill(inputs, whence) {
-    const shownBy = (tensor) => this.#controls.find(({ name }) => name === tensor.name);
-    if (inputs.every((tensor) => shownBy(tensor)?.fill?.(tensor))) return;
+    if (inputs.every((tensor) => this.#controlOf(tensor)?.fill?.(tensor))) return;
     this.#given = inputs;
+    this.#press(null);
     this.#setByHand(false);
     this.#write();
     const back = () => {
       this.#given = null;
+      this.#press(null);
       this.#setByHand(false);
       this.#write();
       this.onChange();

@@ -3,7 +3,7 @@
 import { byId, el, evidenceWords, formatBytes, say } from "./dom.js";
 import { runHere } from "./run-local.js";
 import { readOutputs } from "./run-outputs.js";
-import { evidenceLine, headline, readingElement } from "./run-view.js";
+import { answerElements, evidenceLine } from "./run-view.js";
 
 const NOT_LOGGED =
   "This ran in your browser. Nothing was sent, nothing is signed, there is no receipt.";
@@ -48,7 +48,6 @@ function tell(what, done, total) {
 
 function answerOf({ outputs, compared, digest }, local, hints) {
   const readings = readOutputs(outputs, hints);
-  const said = headline(readings);
   const facts = compared.map((detail) => el("li", { class: "wrap" }, detail));
   const about = el(
     "details",
@@ -57,8 +56,7 @@ function answerOf({ outputs, compared, digest }, local, hints) {
     el("ul", { class: "small push" }, ...facts, el("li", { class: "wrap" }, `output ${digest}`)),
   );
   return [
-    ...(said ? [el("p", { class: "result-value" }, said)] : []),
-    ...readings.map(readingElement),
+    ...answerElements(readings),
     el(
       "div",
       { class: "callout", id: "not-logged" },

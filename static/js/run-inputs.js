@@ -15,7 +15,7 @@ const FLOATS = /^FP(32|64)$/;
  * @typedef {{name: string, datatype: string, shape: number[], data: unknown[]}} JsonTensor
  * @typedef {{input?: {kind?: string, name?: string, size?: number[], range?: number[],
  *   fit?: string, invert?: boolean, channels?: string, mean?: unknown, std?: unknown,
- *   example?: unknown[]}, features?: unknown[], labels?: unknown[], examples?: unknown[],
+ *   example?: unknown[]}, about?: string, features?: unknown[], labels?: unknown[], examples?: any[],
  *   output?: {kind?: string, name?: string, unit?: string, range?: number[]}}} Hints the card's
  *   `assay` block
  */
@@ -51,12 +51,19 @@ export function planInput({ name, datatype, shape }, hints = {}) {
   const count = fixed.reduce((product, dimension) => product * dimension, 1);
   if (count < 1 || count > MOST_FIELDS || fixed.length > 2) return plan;
   const names = Array.isArray(hints.features) && hints.features.length === count;
-  const example = Array.isArray(meant.example) ? meant.example.flat(9) : [];
+  const example = exampleOf(name, meant, hints.examples);
   const fields = Array.from({ length: count }, (_, index) => ({
     label: names ? String(hints.features[index]) : labelOf(name, count, index),
     value: example.length === count ? String(example[index]) : "",
   }));
   return { ...plan, kind: "fields", fields };
+}
+
+/** The values that the fields begin with: the card's example, else the first of its list. */
+function exampleOf(name, { example }, examples) {
+  const [first] = Array.isArray(examples) ? examples : [];
+  const values = example ?? first?.inputs?.[name] ?? first?.values;
+  return Array.isArray(values) ? values.flat(9) : [];
 }
 
 /** A free dimension is 1, but for the sides of a picture whose size the card declares. */

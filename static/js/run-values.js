@@ -121,7 +121,7 @@ export function examplesOf(hints, inputs) {
   const own = hints.input?.example;
   const single = own ? [{ title: "The card's", values: own }] : [];
   const named = inputs.find(({ name }) => name === hints.input?.name) ?? inputs[0];
-  return [...single, ...given].slice(0, MOST_EXAMPLES).flatMap((example, at) => {
+  const found = [...single, ...given].slice(0, MOST_EXAMPLES).flatMap((example, at) => {
     const byName = example?.inputs ?? { [named?.name]: example?.values };
     try {
       const tensors = inputs.map((input) => tensorOfValues(input, byName[input.name]));
@@ -130,6 +130,9 @@ export function examplesOf(hints, inputs) {
       return []; // it is of another model, or of another time
     }
   });
+  // The one that stands in the fields may be in the list too, under its title there.
+  const same = (example) => JSON.stringify(example.inputs) === JSON.stringify(found[0].inputs);
+  return own && found.slice(1).some(same) ? found.slice(1) : found;
 }
 
 function npyOf(bytes, inputs) {

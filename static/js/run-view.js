@@ -1,20 +1,18 @@
 // What the Run tab shows: a form for each input, an answer as people read it.
 
-import { FormatError } from "./assay/errors.js";
 import { el } from "./dom.js";
-import { drawOn, showCells, shrink } from "./drawing.js";
-import { tensorOfDrawing, tensorOfFields } from "./run-inputs.js";
+import { drawingControl } from "./run-drawing.js";
+import { tensorOfFields } from "./run-inputs.js";
 import { formatNumber } from "./run-outputs.js";
 import { pictureControl } from "./run-picture.js";
-
-const SIDE = 280;
 
 /**
  * @typedef {{element: HTMLElement, tensor: (mark?: boolean) =>
  *   import("./run-inputs.js").JsonTensor, fill?: (tensor: import("./run-inputs.js").JsonTensor) =>
- *   boolean, take?: (file: Blob) => Promise<void>}} Control `tensor` throws FormatError when a
- *   field is not filled in, and with `mark` shows which one; `fill` says whether it shows the
- *   values; `take` takes a picture
+ *   boolean, picture?: (tensor: import("./run-inputs.js").JsonTensor) => HTMLElement | null,
+ *   take?: (file: Blob) => Promise<void>}} Control `tensor` throws FormatError when a field is not
+ *   filled in, and with `mark` shows which one; `fill` says whether it shows the values; `picture`
+ *   is what they look like, small; `take` takes a picture
  */
 
 /**
@@ -29,62 +27,10 @@ export function controlOf(plan, index, onChange) {
   if (plan.kind === "drawing") return drawingControl(plan, index, onChange);
   if (plan.kind === "image") {
     const control = pictureControl(plan, index, onChange);
-    const legend = el("legend", {}, legendOf(plan));
-    return { ...control, element: el("fieldset", {}, legend, control.element) };
+    return { ...control, element: el("fieldset", {}, legendOf(plan), control.element) };
   }
   if (plan.kind === "fields") return fieldsControl(plan, index, onChange);
   return null;
-}
-
-function drawingControl(plan, index, onChange) {
-  const id = index === 0 ? "draw" : `draw-${index}`;
-  const { rows, columns } = plan.grid;
-  const words = `Drawing area for ${plan.name}`;
-  const canvas = el("canvas", {
-    ...{ id, class: "draw", width: 2 * SIDE, height: 2 * SIDE, role: "img", "aria-label": words },
-  });
-  const invitation = el("span", { class: "draw-here", "aria-hidden": "true" }, "Draw here");
-  const given = `What the model is given: ${columns} by ${rows} values`;
-  const cells = el("canvas", {
-    ...{ class: "cells", width: columns, height: rows, role: "img", "aria-label": given },
-  });
-  const showGiven = showCells(cells, () => shrink(drawing.strokes(), plan.grid, [0, 1]));
-  let photographed = false; // a picture was taken after the last stroke
-  const photo = pictureControl(plan, index, () => {
-    photographed = true;
-    onChange();
-  });
-  const drawing = drawOn(canvas, () => {
-    photographed = false;
-    photo.forget();
-    invitation.hidden = drawing.strokes().length > 0;
-    showGiven();
-    onChange();
-  });
-  canvas.addEventListener("pointerdown", () => {
-    invitation.hidden = true;
-  });
-  const clear = el("button", { type: "button", class: "button", onclick: drawing.clear }, "Clear");
-  const hint =
-    `Your drawing is centred and shrunk to ${columns} by ${rows} values from ${plan.range[0]} to ` +
-    `${plan.range[1]}, as the small picture shows. No mouse or finger? Edit the request as JSON.`;
-  const beside = el("figure", { class: "given" }, cells, el("figcaption", {}, given));
-  return {
-    element: el(
-      "div",
-      { class: "stack stack-sm" },
-      el("div", { class: "drawing" }, el("div", { class: "paper" }, canvas, invitation), beside),
-      el("div", { class: "cluster" }, clear),
-      el("p", { class: "hint" }, hint),
-      el("details", {}, el("summary", {}, "A picture instead"), photo.element),
-    ),
-    take: photo.take,
-    tensor: () => {
-      if (photographed) return photo.tensor();
-      if (!drawing.strokes().length) throw new FormatError(`"${plan.name}" is not drawn yet.`);
-      return tensorOfDrawing(plan, shrink(drawing.strokes(), plan.grid, plan.range));
-    },
-  };
 }
 
 function fieldsControl(plan, index, onChange) {
@@ -105,7 +51,7 @@ function fieldsControl(plan, index, onChange) {
   });
   const grid = el("div", { class: "number-grid" }, ...fields);
   return {
-    element: el("fieldset", {}, el("legend", {}, legendOf(plan)), grid),
+    element: el("fieldset", {}, legendOf(plan), grid),
     fill: ({ data }) => {
       if (data.length !== inputs.length) return false;
       inputs.forEach((input, place) => {
@@ -123,7 +69,8 @@ function fieldsControl(plan, index, onChange) {
 }
 
 function legendOf({ name, datatype, shape }) {
-  return `${name}: ${datatype} [${shape.join(", ")}]`;
+  const kind = el("span", { class: "port muted" }, `${datatype} [${shape.join(", ")}]`);
+  return el("legend", {}, name, " ", kind);
 }
 
 /** Mark the fields whose text is no value, and lead the reader to the first. */
@@ -199,16 +146,24 @@ function barsElement({ name, bars }) {
 }
 
 /**
- * Return the answer in one line, "" when it has no short form.
+ * Return an answer: in one line where it has a short form, then what is not said by that line.
  *
  * @param {import("./run-outputs.js").Reading[]} readings
- * @returns {string}
+ * @returns {HTMLElement[]}
  */
-export function headline(readings) {
+export function answerElements(readings) {
+  const { words, unit } = headline(readings);
+  if (!words) return readings.map(readingElement);
+  const measured = unit ? [" ", el("span", { class: "unit" }, unit)] : [];
+  const line = el("p", { class: "result-value" }, words, ...measured);
+  const others = readings.filter((one) => one.kind !== "value" || one.words !== words);
+  return [line, ...others.map(readingElement)];
+}
+
+function headline(readings) {
   const scores = readings.find(({ kind }) => kind === "scores");
-  if (scores) return scores.bars.find(({ best }) => best)?.label ?? "";
-  const value = readings.find(({ kind }) => kind === "value");
-  return value ? `${value.words} ${value.unit}`.trim() : "";
+  if (scores) return { words: scores.bars.find(({ best }) => best)?.label ?? "", unit: "" };
+  return readings.find(({ kind }) => kind === "value") ?? { words: "", unit: "" };
 }
 
 /**

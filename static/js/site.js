@@ -168,6 +168,6 @@ if (globalThis.document) {
   document.addEventListener("click", onClick);
   document.addEventListener("keydown", onKey);
   document.addEventListener("paste", onPaste);
-  document.addEventListener("htmx:load", () => showTimes());
+  for (const more of ["htmx:load", "page:more"]) document.addEventListener(more, () => showTimes());
   setInterval(() => showTimes(), 60_000);
 }

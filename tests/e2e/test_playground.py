@@ -88,15 +88,51 @@ def test_files_and_pictures_are_inputs(visitor: Visitor, tmp_path: Path) -> None
     np.save(tmp_path / "three.npy", three)
     page.get_by_text("Inputs from a file").click()
     page.locator("#run-file-input").set_input_files(tmp_path / "three.npy")
-    expect(page.locator("#run-given")).to_contain_text("three.npy: image: FP32 [1, 1, 8, 8]")
+    expect(page.get_by_text("Draw here")).to_be_hidden()  # it stands on the paper
     page.locator("#run").click()
     expect(page.locator(".result-value")).to_have_text("1")
+    clean(page)
+    np.save(tmp_path / "two.npy", np.concatenate([three, three]))
+    page.locator("#run-file-input").set_input_files(tmp_path / "two.npy")
+    expect(page.locator("#run-given")).to_contain_text("two.npy: image: FP32 [2, 1, 8, 8]")
+    expect(page.locator("#run-old")).to_be_visible()
+    page.locator("#run").click()
+    expect(page.get_by_role("group", name="probabilities").locator("tbody tr")).to_have_count(2)
     clean(page)
     page.get_by_role("button", name="Use the form instead").click()
     expect(page.locator("#run-given")).to_be_hidden()
     (tmp_path / "odd.json").write_text("not a tensor")
     page.locator("#run-file-input").set_input_files(tmp_path / "odd.json")
     expect(page.locator("#run-error")).to_contain_text("neither tensors")
+
+
+def test_the_examples_of_a_card_are_tried_by_a_press(visitor: Visitor) -> None:
+    page = visitor.page
+    page.goto(RUN)
+    tries = page.get_by_role("group", name="Examples of the card").get_by_role("button")
+    expect(tries).to_have_count(6)
+    for at, digit in ((1, "3"), (2, "4")):
+        tries.nth(at).press("Enter")
+        expect(tries.nth(at)).to_have_attribute("aria-pressed", "true")
+        expect(page.locator("#run-old")).to_have_count(at - 1)
+        page.locator("#run").click()
+        expect(page.locator(".result-value")).to_have_text(digit)
+        expect(page.locator("#run-old")).to_have_count(0)
+    clean(page)
+    visitor.shoot("run-example")
+    draw(page, DIGITS[1], 1.0)
+    expect(page.locator("#run-examples [aria-pressed=true]")).to_have_count(0)
+    page.locator("#run").click()
+    expect(page.locator(".result-value")).to_have_text("1")
+    page.goto("/models/examples/diabetes/run/")
+    expect(tries.first).to_have_attribute("aria-pressed", "true")
+    tries.nth(2).click()
+    expect(page.get_by_label("age in years")).to_have_value("43")
+    page.locator("#run").click()
+    expect(page.locator(".result-value")).to_have_text(
+        re.compile(r"^2\d\d\.\d+ progression score$")
+    )
+    clean(page)
 
 
 @pytest.mark.usefixtures("stack")

@@ -198,8 +198,27 @@ def test_a_row_in_the_card_becomes_a_tensor_of_one_row() -> None:
 @pytest.mark.parametrize(
     "card",
     [
+        {"assay": {"examples": [{"values": [[1, 2.5], [-3]]}, {"values": [0, 0, 0]}]}},
+        {"assay": {"examples": [{"inputs": {"row": [1, 2.5, -3]}}], "input": {"name": "row"}}},
+        {"assay": {"examples": [{"values": [0, 0, 0]}], "input": {"example": [[1, 2.5, -3]]}}},
+    ],
+)
+def test_the_first_of_the_list_stands_for_an_example(card: dict[str, Any]) -> None:
+    made = example_of(card, [ROW], "portable")
+    assert made is not None
+    assert (made[0].shape, made[0].data) == ((1, 3), struct.pack("<3f", 1, 2.5, -3))
+
+
+@pytest.mark.parametrize(
+    "card",
+    [
         {},
         {"assay": 7},
+        {"assay": {"examples": 7}},
+        {"assay": {"examples": []}},
+        {"assay": {"examples": [7]}},
+        {"assay": {"examples": [{"inputs": {"other": [1, 2, 3]}}]}},
+        {"assay": {"examples": [{"values": [1, 2, 3]}], "input": {"name": "other"}}},
         {"assay": {"input": []}},
         {"assay": {"input": {"name": "row"}}},
         {"assay": {"input": {"name": "other", "example": [1, 2, 3]}}},

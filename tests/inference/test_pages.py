@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from typing import Any
 
@@ -13,7 +14,10 @@ from inference.services import queue
 from inference.services.request import Given
 from inference.services.run import infer
 from inference.services.submit import submit
+from inference.shown import answer_words
 from registry.choices import Visibility
+from registry.models import Revision
+from tests.flush import triggers_off
 from tests.inference.builders import draft, fp32, identities, pairs, plan, publish
 from tests.inference.conftest import Site
 from tests.inference.executor.models import add
@@ -181,6 +185,46 @@ def test_the_form_begins_with_zeros(site: Site, alice: Person, client: Client) -
     answer = client.get("/models/alice/add/run/")
     assert answer.context["inputs"] == [{"name": "x", "datatype": "FP32", "shape": [1]}]
     assert '"data": [\n' in answer.context["typed"]
+
+
+def test_the_form_begins_with_the_cards_example_and_says_what_comes_out(
+    site: Site, alice: Person, client: Client
+) -> None:
+    told = {
+        "about": "Adds <one>.",
+        "examples": [{"title": "half", "values": [2.5]}],
+        "output": {"unit": "apples"},
+    }
+    release = publish(alice, "add", add())
+    with triggers_off():
+        Revision.objects.filter(pk=release.revision_id).update(card_metadata={"assay": told})
+    answer = client.get("/models/alice/add/run/")
+    (tensor,) = json.loads(answer.context["typed"])
+    assert tensor == {"name": "x", "datatype": "FP32", "shape": [1], "data": [2.5]}
+    page = answer.content.decode()
+    assert '<p class="lead">Adds &lt;one&gt;.</p>' in page
+    assert "The answer is a number: apples." in page
+    with triggers_off():
+        odd = {"about": 7, "examples": [{"values": [1, 2]}], "labels": 7, "output": []}
+        Revision.objects.filter(pk=release.revision_id).update(card_metadata={"assay": odd})
+    answer = client.get("/models/alice/add/run/")
+    assert json.loads(answer.context["typed"])[0]["data"] == [0.0]
+    assert "Nothing asked yet.</p>" in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("card", "words"),
+    [
+        ({}, ""),
+        ({"assay": []}, ""),
+        ({"assay": {"labels": ["cat", "dog"], "output": {"unit": "x"}}}, "one of: cat, dog"),
+        ({"assay": {"labels": [str(number) for number in range(1000)]}}, "one of 1,000 labels"),
+        ({"assay": {"labels": [], "output": {"unit": "°C"}}}, "a number: °C"),
+        ({"assay": {"output": {"unit": 7}}}, ""),
+    ],
+)
+def test_what_comes_out_is_said_in_the_words_of_the_card(card: dict[str, Any], words: str) -> None:
+    assert answer_words(card) == words
 
 
 def test_what_is_typed_runs(site: Site, alice: Person, client: Client) -> None:

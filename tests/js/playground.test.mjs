@@ -145,6 +145,28 @@ test("the card's examples that fit are offered", () => {
   assert.deepEqual(examplesOf({}, [X]), []);
 });
 
+test("an example that stands in the fields is offered once, under its title", () => {
+  const examples = [{ title: "small", values: [0, 0, 0] }, { title: "large", values: [9, 9, 9] }];
+  const titles = (hints) => examplesOf(hints, [X]).map(({ title }) => title);
+  assert.deepEqual(titles({ input: { name: "x", example: [0, 0, 0] }, examples }), ["small", "large"]);
+  assert.deepEqual(titles({ input: { name: "x", example: [1, 0, 0] }, examples }), [
+    "The card's",
+    "small",
+    "large",
+  ]);
+});
+
+test("the fields begin with the card's example, else with the first of its list", () => {
+  const begun = (hints) => planInput(X, hints).fields.map(({ value }) => value);
+  const examples = [{ title: "small", values: [[1, 2, 3]] }, { values: [9, 9, 9] }];
+  assert.deepEqual(begun({ examples }), ["1", "2", "3"]);
+  assert.deepEqual(begun({ examples: [{ inputs: { x: [4, 5, 6] } }] }), ["4", "5", "6"]);
+  assert.deepEqual(begun({ input: { example: [7, 8, 9] }, examples }), ["7", "8", "9"]);
+  for (const odd of [7, [], [null], [{ values: [1] }], [{ inputs: { y: [1, 2, 3] } }]]) {
+    assert.deepEqual(begun({ examples: odd }), ["", "", ""], JSON.stringify(odd));
+  }
+});
+
 // ---------------------------------------------------------------- answers
 
 test("rows are a table, with the card's labels as heads", () => {

@@ -1,6 +1,5 @@
 // /executions/<id>/: when a checkpoint covers the entry, show the server's new words about it.
 
-import { waitIncluded } from "../infer.js";
 import "../panel.js"; // the panel that takes the place of a pending one brings no script of its own
 
 const PENDING = '[data-evidence="ledger"][data-state="pending"]';
@@ -11,6 +10,7 @@ async function refresh() {
   const panel = main?.querySelector(".evidence");
   if (!panel?.querySelector(PENDING) || panel === following) return;
   following = panel;
+  const { waitIncluded } = await import("../infer.js");
   const included = await waitIncluded(`/executions/${main.dataset.execution}/receipt`);
   if (!included) {
     const words = panel.querySelector(`${PENDING} [data-evidence-words]`);

@@ -1,11 +1,13 @@
-// /ledger/: new entries come by themselves (htmx asks, the server says how soon again). Here they
-// wait while nobody looks, stop when they are told to, go on after an error, and stay few.
+// /ledger/: new entries come by themselves. The page asks what is new, and the answer says when to ask
+// again. It waits while nobody looks, stops when it is told to, goes on after an error, and stays short.
 
 const MOST_ROWS = 200;
 const LONGEST_S = 60;
-const NEWS = "live-news";
+const PATIENCE_MS = 30_000;
 let paused = false;
 let failures = 0;
+let timer = 0;
+let looking = false;
 
 /**
  * Return the seconds until the next look, after so many looks that failed.
@@ -18,52 +20,67 @@ export function retryAfter(failed) {
 }
 
 const live = () => document.getElementById("live");
-const isLook = (event) => event.target?.id === "live";
 
 function say(words) {
-  const news = document.getElementById(NEWS);
+  const news = document.getElementById("live-news");
   if (news) news.textContent = words;
 }
 
-function lookAgain() {
-  const part = live();
-  if (part && !paused && !document.hidden) htmx.trigger(part, "again");
+function lookIn(seconds) {
+  clearTimeout(timer);
+  timer = setTimeout(() => void look(), seconds * 1000);
+}
+
+/** Look once; without an address there is nothing to come any more. */
+async function look() {
+  const { look: address, delay } = live()?.dataset ?? {};
+  if (!address || paused || looking || document.hidden) return;
+  looking = true;
+  try {
+    // The header tells a look from a reader who follows its address.
+    const headers = { "HX-Request": "true" };
+    const answer = await fetch(address, { headers, signal: AbortSignal.timeout(PATIENCE_MS) });
+    if (!answer.ok) throw new Error(`${answer.status}`);
+    const text = await answer.text();
+    if (paused) return;
+    if (failures) say("The server answers again.");
+    failures = 0;
+    show(text);
+    lookIn(Number(live()?.dataset.delay ?? delay));
+  } catch {
+    failures += 1;
+    const wait = retryAfter(failures);
+    say(`The server did not answer: this list stands still. Looking again in ${wait} s.`);
+    lookIn(wait);
+  } finally {
+    looking = false;
+  }
+}
+
+/** Put the rows of an answer in the place of those that moved, and its words where they belong. */
+function show(text) {
+  const found = new DOMParser().parseFromString(`<table>${text}</table>`, "text/html");
+  live()?.replaceWith(...found.querySelectorAll("tbody"));
+  for (const { content } of found.querySelectorAll("template")) {
+    const told = content.firstElementChild;
+    document.getElementById(told?.dataset.into)?.replaceChildren(...told.childNodes);
+  }
+  const rows = document.querySelectorAll("main[data-page=ledger] tbody:not(#live) > tr");
+  for (const row of [...rows].slice(MOST_ROWS)) row.remove();
+  document.dispatchEvent(new CustomEvent("page:more"));
 }
 
 function switchLive(button) {
   paused = !paused;
   button.textContent = paused ? "Go on" : "Pause";
   say(paused ? "Paused: this list stands still." : "New entries appear here by themselves.");
-  lookAgain();
-}
-
-function onFailure(event) {
-  if (!isLook(event)) return;
-  failures += 1;
-  const wait = retryAfter(failures);
-  say(`The server did not answer: this list stands still. Looking again in ${wait} s.`);
-  setTimeout(lookAgain, wait * 1000);
-}
-
-function onSuccess(event) {
-  if (failures && event.target?.closest?.("main[data-page=ledger]")) {
-    failures = 0;
-    say("The server answers again.");
-  }
-  const rows = document.querySelectorAll("main[data-page=ledger] tbody:not(#live) > tr");
-  for (const row of [...rows].slice(MOST_ROWS)) row.remove();
+  void look();
 }
 
 if (globalThis.document) {
   const button = document.querySelector("[data-live-switch]");
   if (button) button.hidden = false;
   button?.addEventListener("click", () => switchLive(button));
-  document.addEventListener("htmx:beforeRequest", (event) => {
-    if (isLook(event) && (paused || document.hidden)) event.preventDefault();
-  });
-  for (const name of ["responseError", "sendError", "timeout"]) {
-    document.addEventListener(`htmx:${name}`, onFailure);
-  }
-  document.addEventListener("htmx:afterSettle", onSuccess);
-  document.addEventListener("visibilitychange", lookAgain);
+  document.addEventListener("visibilitychange", () => void look());
+  lookIn(Number(live()?.dataset.delay ?? LONGEST_S));
 }

@@ -8,7 +8,7 @@ import { infer, inferAddress, sessionAddress, waitIncluded } from "../infer.js";
 import { checkAnswer, readStatement } from "../receipt-check.js";
 import { RunForm } from "../run-form.js";
 import { readOutputs } from "../run-outputs.js";
-import { codeElement, evidenceLine, headline, readingElement } from "../run-view.js";
+import { answerElements, codeElement, evidenceLine } from "../run-view.js";
 
 const main = document.querySelector("main[data-page=run]");
 const form = byId("run-form");
@@ -16,6 +16,7 @@ const hints = parseAttribute("card") || {};
 const local = parseAttribute("local");
 const twin = { server: null, here: null }; // the last answers of the same question, compared
 let asked = 0;
+let changes = 0; // of the inputs, by the reader
 
 function parseAttribute(name) {
   try {
@@ -26,13 +27,23 @@ function parseAttribute(name) {
 }
 
 async function attempt(run, action) {
+  const before = changes;
   try {
     await action(run.read());
+    if (changes !== before) markOld();
     byId("run-result")?.scrollIntoView({ block: "nearest" });
   } catch (error) {
     run.markFault();
     throw error;
   }
+}
+
+/** An answer that stands beside other inputs than it is to says so. */
+function markOld() {
+  const result = byId("run-result");
+  if (!result?.querySelector(".evidence-state") || byId("run-old")) return;
+  const words = "You changed the inputs: this is the answer to the ones before.";
+  result.prepend(el("p", { class: "callout warn", id: "run-old" }, words));
 }
 
 async function ask({ request, body }) {
@@ -102,11 +113,9 @@ function showAnswer(result, { readings, check, answer, text }) {
     el("a", { class: "button", href: `/executions/${id}/` }, "This execution and its evidence"),
     el("a", { href: `${receiptOf(id)}?wait=10`, download: "receipt.json" }, "Receipt"),
   );
-  const said = headline(readings);
   const raw = el("div", { class: "push" }, codeElement("JSON", text));
   result?.replaceChildren(
-    ...(said ? [el("p", { class: "result-value" }, said)] : []),
-    ...readings.map(readingElement),
+    ...answerElements(readings),
     evidenceLine(check.state, evidenceWords(check.state, check.words)),
     ledger,
     ...(id ? [links] : []),
@@ -170,7 +179,12 @@ function listenForFiles(run) {
 
 if (form) {
   const inputs = parseAttribute("inputs") || [];
-  const run = new RunForm({ form, inputs, hints, onChange: () => void showCode(run) });
+  const onChange = () => {
+    changes += 1;
+    markOld();
+    void showCode(run);
+  };
+  const run = new RunForm({ form, inputs, hints, onChange });
   listenForFiles(run);
   byId("run-code")?.addEventListener("toggle", () => void showCode(run));
   form.addEventListener("submit", (event) => {
