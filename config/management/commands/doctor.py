@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
@@ -43,10 +46,11 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         found = []
         console = Console(highlight=False, soft_wrap=True)
-        for finding in doctor.examine(options["skip"]):
-            found.append(finding)
-            if not options["json"]:
-                _tell(console, finding)
+        with _once():
+            for finding in doctor.examine(options["skip"]):
+                found.append(finding)
+                if not options["json"]:
+                    _tell(console, finding)
         levels = {finding.level for finding in found}
         bad = Level.FAULT in levels or (options["strict"] and Level.WARNING in levels)
         if options["json"]:
@@ -55,6 +59,18 @@ class Command(BaseCommand):
             console.print(_sum(found))
         if bad:
             sys.exit(1)
+
+
+@contextmanager
+def _once() -> Iterator[None]:
+    """Keep the pool of connections quiet: the check says once what it would say twice a second."""
+    pool = logging.getLogger("psycopg.pool")
+    before = pool.level
+    pool.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        pool.setLevel(before)
 
 
 def _tell(console: Console, finding: Finding) -> None:
