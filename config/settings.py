@@ -331,6 +331,10 @@ SESSION_ENGINE = "registry.session_store"
 ACCOUNT_ADAPTER = "registry.accounts.Adapter"
 ACCOUNT_LOGIN_METHODS = {"email", "username"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*", "password2*"]
+# An open session changes no address by itself: who has the address has the account. And whoever had
+# the account before hears of it.
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
+ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_EMAIL_VERIFICATION = env.text("ACCOUNT_EMAIL_VERIFICATION", "optional")
 ACCOUNT_USERNAME_VALIDATORS = "registry.accounts.USERNAME_VALIDATORS"
 ACCOUNT_LOGOUT_ON_GET = False

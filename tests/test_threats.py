@@ -10,7 +10,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-ATTACKS = [f"T{number}" for number in range(1, 19)]
+# The heading of a table, and how many attacks it has.
+TABLES = {
+    "T": ("Attacks by an operator who lies, or was broken into", 18),
+    "P": ("People with power over others", 9),
+    "A": ("Accounts", 7),
+}
+ATTACKS = [f"{kind}{n}" for kind, (_, count) in TABLES.items() for n in range(1, count + 1)]
 _TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 _NONE = "no test can show it"
 
@@ -19,13 +25,15 @@ def table(heading: str) -> dict[str, list[str]]:
     """Return the rows of the table below a heading: first cell to the others."""
     text = (ROOT / "THREAT_MODEL.md").read_text(encoding="utf-8")
     section = text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
-    lines = [line for line in section.splitlines() if re.match(r"\| T\d", line)]
+    lines = [line for line in section.splitlines() if re.match(r"\| [TPA]\d", line)]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     assert len(rows) == len({row[0] for row in rows}), "an attack stands twice"
     return {first: rest for first, *rest in rows}
 
 
-COUNTERS = table("Attacks by an operator who lies, or was broken into")
+COUNTERS = {
+    attack: cells for heading, _ in TABLES.values() for attack, cells in table(heading).items()
+}
 SHOWN = table("Which test shows it")
 
 

@@ -38,7 +38,7 @@ def keygen(
         output.line(f"  fingerprint  {public.fingerprint}")
         output.line(f"  private      {out} ({'encrypted' if secret else 'NOT encrypted'})")
         output.line(f"  public       {public_path_of(out)}")
-        output.line("  register it: assay key register, or Settings, Keys on the site")
+        output.line("  register it: assay key register, or Signing keys on the site")
         output.json(
             verdict="made",
             fingerprint=public.fingerprint,

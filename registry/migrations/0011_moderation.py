@@ -232,7 +232,8 @@ class Migration(migrations.Migration):
                 ("user", _to(settings.AUTH_USER_MODEL)),
             ],
             options={
-                "verbose_name": "appeal",
+                "verbose_name": "appeal against an action",
+                "verbose_name_plural": "appeals against actions",
                 "constraints": [
                     models.CheckConstraint(
                         condition=models.Q(state="granted", outcome__isnull=False)

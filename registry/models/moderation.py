@@ -126,7 +126,7 @@ class Objection(models.Model):
     decided_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        verbose_name = "appeal"
+        verbose_name, verbose_name_plural = "appeal against an action", "appeals against actions"
         constraints = (
             models.CheckConstraint(
                 condition=models.Q(state=ObjectionState.GRANTED, outcome__isnull=False)

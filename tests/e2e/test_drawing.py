@@ -33,6 +33,7 @@ DIGITS: list[list[Stroke]] = [
 
 def draw(page: Page, strokes: list[Stroke], size: float) -> None:
     """Draw with the mouse, `size` of the paper large, away from its middle."""
+    page.locator("#draw").scroll_into_view_if_needed()
     box = page.locator("#draw").bounding_box()
     assert box is not None
     for stroke in strokes:

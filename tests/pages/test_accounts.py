@@ -159,3 +159,23 @@ def test_alice_is_told_that_a_second_factor_needs_a_confirmed_address(
     assert words in as_alice.get("/accounts/2fa/").content.decode()
     EmailAddress.objects.create(user=alice.user, email=alice.user.email, verified=True)
     assert words not in as_alice.get("/accounts/2fa/").content.decode()
+
+
+def test_mallory_at_an_open_browser_takes_no_account_over_by_its_address(
+    as_alice: Client, alice: Person
+) -> None:
+    sent = {"email": "mallory@example.org", "action_add": ""}
+    answer = as_alice.post("/accounts/email/", sent)
+    assert answer["Location"].startswith("/accounts/reauthenticate/")
+    assert not EmailAddress.objects.filter(email="mallory@example.org").exists()
+    as_alice.post("/accounts/reauthenticate/", {"password": PASSWORD})  # alice herself
+    as_alice.post("/accounts/email/", {"email": "alice@example.net", "action_add": ""})
+    assert EmailAddress.objects.filter(user=alice.user, email="alice@example.net").exists()
+
+
+def test_alice_hears_that_her_password_was_changed(as_alice: Client, alice: Person) -> None:
+    other = "another horse battery staple"
+    sent = {"oldpassword": PASSWORD, "password1": other, "password2": other}
+    as_alice.post("/accounts/password/change/", sent)
+    assert [letter.to for letter in mail.outbox] == [[alice.user.email]]
+    assert "password" in mail.outbox[0].subject.lower()
