@@ -106,27 +106,26 @@ def broker() -> Part:
 
 
 def storage() -> Part:
-    """Tell whether files of models can be read and written."""
+    """Tell whether a folder can be written, or that a bucket answers: nothing is written to try."""
     try:
-        words = _bucket() if settings.BLOBS_STORAGE else _folder(Path(settings.BLOBS_DIR))
+        ready, words = _bucket() if settings.BLOBS_STORAGE else _folder(Path(settings.BLOBS_DIR))
     except (OSError, RegistryError):
-        words = "cannot be used"
-    ready = not words
-    return Part(name="storage", works=ready, words=words or "can be written", needed=True)
+        ready, words = False, "cannot be used"
+    return Part(name="storage", works=ready, words=words, needed=True)
 
 
-def _bucket() -> str:
+def _bucket() -> tuple[bool, str]:
     blobs().exists(_ABSENT)
-    return ""
+    return True, "answers"
 
 
-def _folder(folder: Path) -> str:
-    """Return what is wrong with a folder, `""` when nothing is; no file is made in it."""
+def _folder(folder: Path) -> tuple[bool, str]:
+    """Return whether a folder takes files, and words; no file is made in it."""
     try:
         free = room(folder)
     except OSError:
-        return "cannot be written"
-    return "" if free >= LEAST_ROOM else "is full"
+        return False, "cannot be written"
+    return (True, "can be written") if free >= LEAST_ROOM else (False, "is full")
 
 
 def room(folder: Path) -> int:

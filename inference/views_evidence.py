@@ -19,6 +19,8 @@ from inference import selectors
 from inference.choices import ExecutionState, ReplayState, TraceState, Verdict
 from inference.models import Execution, Replay, Trace
 from inference.views_replays import shown_replays
+from ledger import services as ledger
+from ledger.errors import LedgerError
 from registry.models import Claim
 from registry.selectors import files
 from registry.views.shown import evidence_context, shown
@@ -72,7 +74,8 @@ def model_evidence(request: HttpRequest, owner: str, name: str) -> HttpResponse:
 
 def levels(answers: Sequence[Execution], replays: Sequence[Replay]) -> list[Level]:
     """Return the levels that this site offers, with how many of `answers` reach each."""
-    logged = sum(one.entry is not None and one.entry.index is not None for one in answers)
+    head = _head()
+    logged = sum(_is_logged(one, head) for one in answers)
     verdicts: dict[Any, set[str]] = {}
     for replay in replays:
         verdicts.setdefault(replay.execution_id, set()).add(replay.verdict)
@@ -90,7 +93,7 @@ def levels(answers: Sequence[Execution], replays: Sequence[Replay]) -> list[Leve
         Level(
             anchor="logged",
             word="Logged",
-            shows="The statement is an entry of the log, under a tree that witnesses have seen.",
+            shows=f"The statement is an entry of the log, under a tree that {_who_saw(head)}.",
             reached=logged,
             but=f"{len(answers) - logged} waiting" if logged < len(answers) else "",
         ),
@@ -108,3 +111,26 @@ def levels(answers: Sequence[Execution], replays: Sequence[Replay]) -> list[Leve
             reached=traced.values("execution").distinct().count(),
         ),
     ]
+
+
+def _head() -> ledger.Head | None:
+    try:
+        return ledger.newest_checkpoint()
+    except LedgerError:
+        return None
+
+
+def _is_logged(answer: Execution, head: ledger.Head | None) -> bool:
+    """Tell whether a published checkpoint covers the answer: an index alone proves nothing yet."""
+    entry = answer.entry
+    if entry is None or entry.index is None:
+        return False
+    return not ledger.is_current(entry) or (head is not None and entry.index < head.size)
+
+
+def _who_saw(head: ledger.Head | None) -> str:
+    if head is None or not head.quorum:
+        return "the log published; no witness is asked here"
+    if head.witnesses < head.quorum:
+        return "the log published; too few witnesses have seen the newest one"
+    return "witnesses have seen"

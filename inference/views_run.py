@@ -15,7 +15,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_http_methods
 
 from assay.errors import UnavailableError
-from inference import runtimes, shown as shows
+from inference import quota, runtimes, shown as shows
 from inference.choices import ExecutorKind
 from inference.errors import BadRequestError, InferenceError
 from inference.oip.parse import parse_json
@@ -44,13 +44,21 @@ def run(request: HttpRequest, owner: str, name: str) -> HttpResponse:
         except (InferenceError, RegistryError) as error:
             context["error"] = _told(error)
     context.setdefault("typed", request.POST.get("inputs", ""))
-    refused = request.method == "POST" and context["error"]
-    status = context["error"]["status"] if refused else 200
-    return render(request, "inference/run.html", context, status=status)
+    refused = context["error"] if request.method == "POST" else None
+    status = refused["status"] if refused else 200
+    response = render(request, "inference/run.html", context, status=status)
+    if refused and refused["retry_after_s"] is not None:
+        response["Retry-After"] = str(refused["retry_after_s"])
+    return response
 
 
 def _told(error: InferenceError | LedgerError | RegistryError) -> dict[str, Any]:
-    return {"code": error.code, "message": error.message, "status": error.status}
+    return {
+        "code": error.code,
+        "message": error.message,
+        "status": error.status,
+        "retry_after_s": getattr(error, "retry_after_s", None),
+    }
 
 
 def _form(request: HttpRequest, full_name: str, release: Release) -> dict[str, Any]:
@@ -65,12 +73,15 @@ def _form(request: HttpRequest, full_name: str, release: Release) -> dict[str, A
         return {**context, "typed": shows.example_inputs(signature.inputs, example)}
     typed = request.POST.get("inputs", "")
     context["typed"] = typed
-    target = find_target(full_name, release.version, request.user)
     try:
-        given = [read_json_tensor(item, index) for index, item in enumerate(_items(typed))]
-        limit_s = float(settings.INFER_DEADLINE_S)
-        plan = make_plan(target, given, Wishes(), request.user, limit_s=limit_s)
-        return {**context, "result": _result(infer(plan))}
+        # This form is no way around what the same caller may ask for elsewhere.
+        with quota.running(request, request.user):
+            target = find_target(full_name, release.version, request.user)
+            given = [read_json_tensor(item, index) for index, item in enumerate(_items(typed))]
+            limit_s = float(settings.INFER_DEADLINE_S)
+            plan = make_plan(target, given, Wishes(), request.user, limit_s=limit_s)
+            outcome = infer(plan)
+        return {**context, "result": _result(outcome)}
     except (InferenceError, LedgerError) as error:
         return {**context, "error": _told(error)}
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from config.doctor import database, files, programs, runtime, site
-from config.doctor.findings import Check, Finding, Level, skipped
+from config.doctor.findings import Check, Finding, Level, fault, skipped
 
 __all__ = ["CHECKS", "Finding", "Level", "examine", "names"]
 
@@ -50,7 +50,7 @@ def examine(leave_out: Sequence[str] = ()) -> Iterator[Finding]:
             failed.add(check.name)
             yield skipped(check)
             continue
-        for finding in check.look():
+        for finding in _whatever_happens(check):
             yield Finding(
                 check=check.name,
                 level=finding.level,
@@ -59,3 +59,12 @@ def examine(leave_out: Sequence[str] = ()) -> Iterator[Finding]:
             )
             if finding.level == Level.FAULT:
                 failed.add(check.name)
+
+
+def _whatever_happens(check: Check) -> Iterator[Finding]:
+    """Yield what `check` finds; that it broke on something nobody thought of is a fault as well."""
+    try:
+        yield from check.look()
+    except Exception as error:  # noqa: BLE001 (the other checks are made all the same)
+        words = f"could not be looked at: {type(error).__name__}: {error}"
+        yield fault(words, "Mend what the words name; if they name nothing, report a bug.")

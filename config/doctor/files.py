@@ -101,20 +101,24 @@ def _log_key() -> Iterator[Finding]:
 def _service_keys() -> Iterator[Finding]:
     commands = {"REGISTRY_KEY": "register_keys", "EXECUTOR_KEY": "register_executor"}
     for name, path in _key_files().items():
-        command = commands.get(name)
+        if name == "LEDGER_KEY":  # which is the log's name for itself, and in no table of keys
+            continue
+        # The auditor registers its key itself, before it signs for the first time.
+        run = f"Run `manage.py {commands[name]}`." if name in commands else ""
         try:
-            if command is None or not path.exists():
+            if not path.exists():
                 continue
             private = load_or_create_key(path)
         except (MisuseError, OSError):  # `keys` tells
             continue
         row = Key.objects.filter(pk=public_key_of(private.public_key()).fingerprint).first()
         if row is None:
-            yield fault(f"{name} {path} is not registered", f"Run `manage.py {command}`.")
+            if run:
+                yield fault(f"{name} {path} is not registered", run)
         elif row.state != KeyState.REGISTERED:
             yield fault(
                 f"{name} {path} is {row.state}: what it signs counts for nothing",
-                f"Move the file away, restart what uses it, and run `manage.py {command}`.",
+                f"Move the file away, and restart what uses it. {run}".rstrip(),
             )
 
 

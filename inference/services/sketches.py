@@ -1,12 +1,14 @@
 """The skeletons of graphs, for drawings: made by the executor's jail, remembered by their digest.
 
 Nothing durable is written. A skeleton is a function of the graph's bytes, so what a process
-remembers is never out of date; what it forgot is made again.
+remembers is never out of date; what it forgot is made again. That there is none is remembered for
+a while: a graph that is refused after the jail's whole time would keep it from others at each look.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 
 from assay.canonical import canonical_json
@@ -21,8 +23,11 @@ from inference.services.asking import executor, read_blob
 
 MAX_GRAPH_BYTES = 128 * 2**20  # of the file, with the weights that it holds itself
 KEPT = 16
+REFUSED_S = 600  # what took too long may have shared a busy machine
+MOST_REFUSED = 1_000
 _lock = threading.Lock()
 _kept: OrderedDict[str, bytes] = OrderedDict()
+_refused: OrderedDict[str, tuple[float, str]] = OrderedDict()  # when, and why
 
 
 def skeleton(sha256: str, size: int) -> bytes:
@@ -37,6 +42,9 @@ def skeleton(sha256: str, size: int) -> bytes:
         if sha256 in _kept:
             _kept.move_to_end(sha256)
             return _kept[sha256]
+        at, reason = _refused.get(sha256, (0.0, ""))
+    if reason and time.monotonic() - at < REFUSED_S:
+        raise NotDrawnError(reason)
     if size > MAX_GRAPH_BYTES:
         raise NotDrawnError(
             f"The graph is not drawn: its file has {size} bytes, and files of at most "
@@ -60,5 +68,15 @@ def _made(sha256: str) -> bytes:
             raise ExecutorBusyError("Another graph is being read; try again.") from error
         raise InferenceError("The executor failed; it was noted.") from error
     if answer["skeleton"] is None:
-        raise NotDrawnError(f"The graph is not drawn: {answer['reason']}.")
+        reason = f"The graph is not drawn: {answer['reason']}."
+        _remember_refusal(sha256, reason)
+        raise NotDrawnError(reason)
     return canonical_json(answer["skeleton"])
+
+
+def _remember_refusal(sha256: str, reason: str) -> None:
+    with _lock:
+        _refused[sha256] = time.monotonic(), reason
+        _refused.move_to_end(sha256)
+        while len(_refused) > MOST_REFUSED:
+            _refused.popitem(last=False)

@@ -57,6 +57,11 @@ EVENTS = {
     "member.leave": "A member left.",
     "trusted.add": "A build is trusted to publish.",
     "trusted.remove": "A build is trusted no more.",
+    "moderation.hide": "Moderators hid something of the owner's.",
+    "moderation.takedown": "Moderators took something of the owner's down.",
+    "moderation.suspend": "Moderators suspended the owner, or ended one of its keys.",
+    "moderation.restore": "Moderators brought something back.",
+    "moderation.reinstate": "Moderators reinstated the owner.",
 }
 GROUPS = tuple(dict.fromkeys(event.partition(".")[0] for event in EVENTS))
 

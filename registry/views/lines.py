@@ -132,8 +132,18 @@ def _curl(address: str, inputs: Sequence[dict[str, Any]]) -> str:
     filled = [
         {**item, "data": [_zero(item["datatype"])] * math.prod(item["shape"])} for item in inputs
     ]
-    body = canonical_json({"inputs": filled}).decode()
+    body = _seen(canonical_json({"inputs": filled}).decode())
     return f"curl -f {address} \\\n  -d {shlex.quote(body)}"
+
+
+def _seen(text: str) -> str:
+    """Return JSON without what a terminal obeys or nobody sees: a publisher chose its names."""
+    return "".join(one if one.isprintable() else _escaped(one) for one in text)
+
+
+def _escaped(letter: str) -> str:
+    units = letter.encode("utf-16-be")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
 
 
 def _python(site: str, name: str, version: str, inputs: Sequence[dict[str, Any]]) -> str:

@@ -85,7 +85,7 @@ function ink(inked, { width, height }, start, end, pen) {
  * Let the reader draw on `canvas` with mouse, finger or pen, in the colour of its text.
  *
  * @param {HTMLCanvasElement} canvas
- * @param {() => void} onChange after each stroke, and after it was cleared
+ * @param {() => void} onChange after each stroke
  * @param {() => HTMLCanvasElement | null} [under] a picture in large cells to show instead
  * @returns {{clear: () => void, paint: () => void, strokes: () => Stroke[]}}
  */
@@ -125,7 +125,6 @@ export function drawOn(canvas, onChange, under = () => null) {
   const clear = () => {
     strokes = [];
     paint();
-    onChange();
   };
   onThemeChange(paint);
   return { clear, paint, strokes: () => strokes };

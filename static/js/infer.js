@@ -1,6 +1,7 @@
 // One call of the Open Inference Protocol, and the words around it.
 
 import { ApiError } from "./api.js";
+import { parseExact } from "./exact-json.js";
 import { pauseFor } from "./waiting.js";
 
 const MOST_INLINE = 4_000; // characters of a request that a command line may hold
@@ -104,7 +105,7 @@ function readInclusion(bundle) {
 
 function parse(text) {
   try {
-    return JSON.parse(text);
+    return parseExact(text);
   } catch {
     return null;
   }

@@ -3,8 +3,9 @@
 import { FormatError } from "./assay/errors.js";
 import { el } from "./dom.js";
 import { drawOn, showCells, shrink } from "./drawing.js";
-import { tensorOfDrawing } from "./run-inputs.js";
+import { inkOf, inkRange, tensorOfDrawing } from "./run-inputs.js";
 import { pictureControl } from "./run-picture.js";
+import { movedWords } from "./run-pixels.js";
 
 const SIDE = 280;
 
@@ -17,15 +18,19 @@ const SIDE = 280;
  * @returns {import("./run-view.js").Control}
  */
 export function drawingControl(plan, index, onChange) {
-  const { canvas, invitation, cells, element } = paperOf(plan, index);
+  const { canvas, invitation, cells, beside, element } = paperOf(plan, index);
   let example = null; // stands on the paper until something is drawn or chosen
   let photographed = false; // a picture was taken after the last stroke
   const shares = () =>
-    example ? sharesOf(plan, example.data) : shrink(drawing.strokes(), plan.grid, [0, 1]);
+    example ? inkOf(plan, example.data) : shrink(drawing.strokes(), plan.grid, [0, 1]);
   const showGiven = showCells(cells, shares);
   const photo = pictureControl(plan, index, () => {
-    if (example) drawing.clear();
+    // The picture takes the place of what stands on the paper, and is shown where it was chosen.
     photographed = true;
+    example = null;
+    drawing.clear();
+    invitation.hidden = false;
+    beside.hidden = true;
     onChange();
   });
   canvas.addEventListener("pointerdown", ({ button }) => {
@@ -37,14 +42,15 @@ export function drawingControl(plan, index, onChange) {
     photographed = false;
     example = null;
     photo.forget();
+    beside.hidden = false;
     invitation.hidden = drawing.strokes().length > 0;
     showGiven();
     onChange();
   };
   const drawing = drawOn(canvas, changed, () => example && cells);
   const clear = () => {
-    example = null;
     drawing.clear();
+    changed();
   };
   const button = el("button", { type: "button", class: "button", onclick: clear }, "Clear");
   const more = el("details", {}, el("summary", {}, "A picture instead"), photo.element);
@@ -55,11 +61,14 @@ export function drawingControl(plan, index, onChange) {
     picture: ({ data }) => thumbnail(plan, data),
     fill: (tensor) => {
       if (!fits(plan, tensor)) return false;
-      drawing.clear();
+      photographed = false;
+      photo.forget();
       example = tensor;
+      drawing.clear();
+      beside.hidden = false;
       invitation.hidden = true;
       showGiven();
-      drawing.paint();
+      drawing.paint(); // once more: the cells are its picture
       onChange();
       return true;
     },
@@ -68,7 +77,7 @@ export function drawingControl(plan, index, onChange) {
       const { name, datatype, shape } = plan;
       if (example) return { name, datatype, shape, data: example.data };
       if (!drawing.strokes().length) throw new FormatError(`"${name}" is not drawn yet.`);
-      return tensorOfDrawing(plan, shrink(drawing.strokes(), plan.grid, plan.range));
+      return tensorOfDrawing(plan, shrink(drawing.strokes(), plan.grid, inkRange(plan)));
     },
   };
 }
@@ -87,14 +96,17 @@ function paperOf({ name, grid: { rows, columns } }, index) {
   const beside = el("figure", { class: "given" }, cells, el("figcaption", {}, given));
   const paper = el("div", { class: "paper" }, canvas, invitation);
   const drawing = el("div", { class: "drawing" }, paper, beside);
-  return { canvas, invitation, cells, element: el("div", { class: "stack stack-sm" }, drawing) };
+  const element = el("div", { class: "stack stack-sm" }, drawing);
+  return { canvas, invitation, cells, beside, element };
 }
 
-function hintOf({ grid: { rows, columns }, range }) {
+function hintOf(plan) {
+  const { rows, columns } = plan.grid;
+  const [paper, ink] = inkRange(plan);
   const words =
-    `Your drawing is centred and shrunk to ${columns} by ${rows} values from ${range[0]} to ` +
-    `${range[1]}, as the small picture shows. No mouse or finger? Take an example, or edit the ` +
-    "request as JSON.";
+    `Your drawing is centred and shrunk to ${columns} by ${rows} values from ${paper} to ` +
+    `${ink}${movedWords(plan.preparation)}, as the small picture shows. No mouse or finger? Take ` +
+    "an example, or edit the request as JSON.";
   return el("p", { class: "hint" }, words);
 }
 
@@ -104,11 +116,6 @@ function fits({ channels, shape }, tensor) {
   return channels === 1 && same && tensor.data.every(Number.isFinite);
 }
 
-/** Return how much ink each value is, 0 to 1. */
-function sharesOf({ range: [low, high] }, data) {
-  return data.map((value) => Math.min(1, Math.max(0, (value - low) / (high - low))));
-}
-
 /** An example as it looks, small; null where it is no picture of one channel. */
 function thumbnail(plan, data) {
   const { rows, columns } = plan.grid;
@@ -116,6 +123,6 @@ function thumbnail(plan, data) {
   const look = { class: "cells tiny", width: columns, height: rows, "aria-hidden": "true" };
   const canvas = el("canvas", look);
   // Its colour is known once it stands in the page.
-  queueMicrotask(showCells(canvas, () => sharesOf(plan, data)));
+  queueMicrotask(showCells(canvas, () => inkOf(plan, data)));
   return canvas;
 }

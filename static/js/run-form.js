@@ -11,6 +11,7 @@ import { controlOf } from "./run-view.js";
 export class RunForm {
   #controls = [];
   #given = null; // inputs that no control shows: of a file, or a large example
+  #before = ""; // what the JSON said before they stood there
   #byHand = false; // the reader edited the JSON after the fields
 
   /**
@@ -73,12 +74,7 @@ export class RunForm {
     if (!fields) return;
     let ready = false;
     const changed = () => {
-      if (!ready) return;
-      this.#given = null;
-      this.#press(null);
-      this.#setByHand(false);
-      this.#write();
-      this.onChange();
+      if (ready) this.#backToForm();
     };
     this.inputs.forEach((input, index) => {
       const control = controlOf(planInput(input, hints), index, changed);
@@ -143,23 +139,28 @@ export class RunForm {
   /** Show inputs in the fields where all of them fit, else say that they are taken as they are. */
   #fill(inputs, whence) {
     if (inputs.every((tensor) => this.#controlOf(tensor)?.fill?.(tensor))) return;
+    if (!this.#given) this.#before = this.area?.value ?? "";
     this.#given = inputs;
     this.#press(null);
     this.#setByHand(false);
     this.#write();
-    const back = () => {
-      this.#given = null;
-      this.#press(null);
-      this.#setByHand(false);
-      this.#write();
-      this.onChange();
-    };
+    const back = () => this.#backToForm();
     const words = inputs.map(({ name, datatype, shape }) => {
       return `${name}: ${datatype} [${shape.join(", ")}]`;
     });
     const look = { type: "button", class: "button", onclick: back };
     const drop = el("button", look, "Use the form instead");
     this.#tell(el("p", {}, `Sent is ${whence}: ${words.join("; ")}.`), drop);
+    this.onChange();
+  }
+
+  /** Send what the fields say, and beside them what the JSON said before other inputs came. */
+  #backToForm() {
+    if (this.#given && this.area) this.area.value = this.#before;
+    this.#given = null;
+    this.#press(null);
+    this.#setByHand(false);
+    this.#write();
     this.onChange();
   }
 

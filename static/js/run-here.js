@@ -68,8 +68,16 @@ function answerOf({ outputs, compared, digest }, local, hints) {
   ];
 }
 
-function wordsOf(compared, { manifest }) {
-  const whole = compared.some((detail) => detail.includes(manifest));
+/**
+ * Return what was compared, in words.
+ *
+ * @param {string[]} compared what the run told as it passed (`replay/model.js`)
+ * @param {{manifest: string}} local
+ * @returns {string}
+ */
+export function wordsOf(compared, { manifest }) {
+  // Who could not compare it names it too: in the address that did not answer.
+  const whole = compared.some((detail) => detail.endsWith(`; manifest ${manifest}`));
   const what = whole ? "the manifest, the graph" : "the graph";
   return `${what} and the runtime have the digests that this page names.`;
 }

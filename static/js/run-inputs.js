@@ -1,6 +1,7 @@
 // How a reader gives each input of a model: by drawing, in fields, as text, or as JSON.
 
 import { FormatError } from "./assay/errors.js";
+import { isLarge, parseExact } from "./exact-json.js";
 import { preparationOf } from "./run-pixels.js";
 
 const MOST_FIELDS = 64;
@@ -78,19 +79,49 @@ function fixedShape(shape, { kind, size }) {
 }
 
 /**
+ * Return what paper and ink become: a drawing is black on white, as a picture of one is.
+ *
+ * @param {Plan} plan
+ * @returns {[number, number]}
+ */
+export function inkRange({ range: [black, white], preparation }) {
+  return preparation.invert ? [black, white] : [white, black];
+}
+
+/**
  * Return the tensor of a drawing.
  *
  * @param {Plan} plan
- * @param {ArrayLike<number>} values one per cell of the grid
+ * @param {ArrayLike<number>} values one per cell of the grid, from paper to ink (`inkRange`)
  * @returns {JsonTensor}
  */
-export function tensorOfDrawing({ name, datatype, shape, channels, channelsLast }, values) {
-  const cells = Array.from(values, (value) => (FLOATS.test(datatype) ? value : Math.round(value)));
-  const repeat = Array.from({ length: channels }, () => 0);
+export function tensorOfDrawing(plan, values) {
+  const { name, datatype, shape, channels, channelsLast, preparation } = plan;
+  const { mean, std } = preparation;
+  const one = (value, channel) => {
+    const moved = (value - mean[channel]) / std[channel];
+    return FLOATS.test(datatype) ? moved : Math.round(moved);
+  };
+  const each = Array.from({ length: channels }, (_, channel) => channel);
+  const cells = Array.from(values);
   const data = channelsLast
-    ? cells.flatMap((value) => repeat.map(() => value))
-    : repeat.flatMap(() => cells);
+    ? cells.flatMap((value) => each.map((channel) => one(value, channel)))
+    : each.flatMap((channel) => cells.map((value) => one(value, channel)));
   return { name, datatype, shape, data };
+}
+
+/**
+ * Return how much ink each value of a drawing's tensor is, 0 to 1: the way back, of one channel.
+ *
+ * @param {Plan} plan
+ * @param {number[]} data
+ * @returns {number[]}
+ */
+export function inkOf(plan, data) {
+  const [paper, ink] = inkRange(plan);
+  const { mean, std } = plan.preparation;
+  const share = (value) => (value * std[0] + mean[0] - paper) / (ink - paper || 1);
+  return data.map((value) => Math.min(1, Math.max(0, share(value))));
 }
 
 /**
@@ -116,10 +147,27 @@ export function tensorOfFields({ name, datatype, shape, fields }, texts) {
 export function renderRequest(tensors, most = Infinity) {
   const lines = tensors.map((tensor) => {
     const long = tensor.data.length > most;
-    const shown = long ? { ...tensor, data: `${tensor.data.length} values, not shown` } : tensor;
-    return `  ${JSON.stringify(shown)}`;
+    const { data, ...head } = tensor;
+    const text = long ? JSON.stringify(`${data.length} values, not shown`) : dataText(tensor);
+    return `  ${JSON.stringify(head).slice(0, -1)}${text && `,"data":${text}`}}`;
   });
   return `{"inputs": [\n${lines.join(",\n")}\n]}`;
+}
+
+/** The values as JSON. JSON.stringify would lose the sign of a zero, and knows no large integers. */
+function dataText({ datatype, data }) {
+  const whole = JSON.stringify(data) ?? "";
+  const number = INTEGERS.test(datatype) || FLOATS.test(datatype);
+  if (!number || !Array.isArray(data)) return whole;
+  const flat = data.flat(Infinity);
+  if (!flat.some((value) => isLarge(value) || Object.is(value, -0))) return whole;
+  return arrayText(data, FLOATS.test(datatype) ? "-0.0" : "0");
+}
+
+function arrayText(value, zero) {
+  if (Array.isArray(value)) return `[${value.map((item) => arrayText(item, zero)).join(",")}]`;
+  if (Object.is(value, -0)) return zero;
+  return isLarge(value) ? value : (JSON.stringify(value) ?? "null");
 }
 
 /**
@@ -132,12 +180,14 @@ export function renderRequest(tensors, most = Infinity) {
 export function parseRequest(text) {
   let value;
   try {
-    value = JSON.parse(text);
+    value = parseExact(text);
   } catch (error) {
     throw new FormatError(`The request is not JSON: ${error.message}`);
   }
   const request = Array.isArray(value) ? { inputs: value } : value;
   if (!Array.isArray(request?.inputs)) throw new FormatError('The request has no "inputs".');
+  const odd = request.inputs.findIndex((item) => typeof item !== "object" || item === null);
+  if (odd >= 0) throw new FormatError(`Input ${odd} of the request is no object.`);
   return request;
 }
 

@@ -93,13 +93,11 @@ export function preparationWords(how) {
   };
   const order = how.bgr ? "blue, green and red" : "red, green and blue";
   const [low, high] = how.invert ? how.range.toReversed() : how.range;
-  const moved = how.mean.some(Boolean) || how.std.some((value) => value !== 1);
   return [
     `Your picture is ${fits[how.fit]} to ${columns} by ${rows} pixels`,
     how.channels === 1 ? "of grey" : `of ${order}`,
     `; black becomes ${low}, white ${high}`,
-    moved ? `, less the mean (${how.mean.join(", ")})` : "",
-    moved ? `, over the deviation (${how.std.join(", ")})` : "",
+    movedWords(how),
     ". This happens here, in the browser.",
   ]
     .join(" ")
@@ -107,6 +105,17 @@ export function preparationWords(how) {
     .replaceAll(" ,", ",")
     .replaceAll("  ", " ")
     .replaceAll(" .", ".");
+}
+
+/**
+ * Return what happens after the range, in words: "" where nothing does.
+ *
+ * @param {Preparation} how
+ * @returns {string}
+ */
+export function movedWords({ mean, std }) {
+  if (!mean.some(Boolean) && std.every((value) => value === 1)) return "";
+  return `, less the mean (${mean.join(", ")}), over the deviation (${std.join(", ")})`;
 }
 
 function valueAt({ channels, bgr, range, invert, mean, std }, rgba, at, channel) {

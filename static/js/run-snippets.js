@@ -6,13 +6,16 @@
 import { curlLine, inferAddress } from "./infer.js";
 
 const MOST_INLINE = 4_000; // characters of a request that a program may hold
+// What a terminal obeys, or nobody sees: it stands in texts of the JSON alone, where it has an escape.
+const UNSEEN = /[\u007f-\u009f\p{Cf}\u2028\u2029]/gu;
 
 /**
  * @param {{origin: string, model: string, revision: string, manifest: string, body: string}} asked
  * @returns {{curl: string, python: string, assay: string, file: boolean}} `file`: the request is
  *   too long for the lines, which read `request.json`
  */
-export function snippetsOf({ origin, model, revision, manifest, body }) {
+export function snippetsOf({ origin, model, revision, manifest, body: asked }) {
+  const body = asked.replaceAll(UNSEEN, escaped);
   const file = body.length > MOST_INLINE;
   return {
     file,
@@ -20,6 +23,11 @@ export function snippetsOf({ origin, model, revision, manifest, body }) {
     python: python({ origin, model, revision, manifest, body: file ? "" : body }),
     assay: assay({ origin, manifest, body: file ? "" : body }),
   };
+}
+
+function escaped(letter) {
+  const units = Array.from({ length: letter.length }, (_, at) => letter.charCodeAt(at));
+  return units.map((unit) => `\\u${unit.toString(16).padStart(4, "0")}`).join("");
 }
 
 function python({ origin, model, revision, manifest, body }) {

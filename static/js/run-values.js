@@ -2,6 +2,7 @@
 
 import { FormatError } from "./assay/errors.js";
 import { decodeTensors, elementCount } from "./assay/tensors.js";
+import { parseExact } from "./exact-json.js";
 
 const MAGIC = "assay-tensors-v1\n";
 const NPY = "\u0093NUMPY";
@@ -65,7 +66,7 @@ export function readInputs(bytes, inputs) {
   if (head.startsWith(NPY)) return { inputs: [exact(npyOf(bytes, inputs))] };
   let value;
   try {
-    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    value = parseExact(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch {
     throw new FormatError("It is neither tensors (assay-tensors-v1), nor JSON, nor a .npy array.");
   }
@@ -74,13 +75,20 @@ export function readInputs(bytes, inputs) {
 
 /** `{"inputs": […]}`, its array alone, or `{"<name>": values}` with the model's datatypes. */
 function fromJson(value, inputs) {
-  if (Array.isArray(value)) return value;
-  if (Array.isArray(value?.inputs)) return value.inputs;
+  if (Array.isArray(value)) return value.map(tensorOnly);
+  if (Array.isArray(value?.inputs)) return value.inputs.map(tensorOnly);
   const known = inputs.filter(({ name }) => Object.hasOwn(value ?? {}, name));
   if (known.length === 0 || known.length !== Object.keys(value).length) {
     throw new FormatError("The JSON has no “inputs”, and its names are not the model's.");
   }
   return known.map((input) => tensorOfValues(input, value[input.name]));
+}
+
+function tensorOnly(item, at) {
+  const { name, datatype, shape, data } = item ?? {};
+  const texts = typeof name === "string" && typeof datatype === "string";
+  if (texts && Array.isArray(shape) && Array.isArray(data)) return item;
+  throw new FormatError(`Item ${at} of the JSON is no tensor: name, datatype, shape and data.`);
 }
 
 /**

@@ -19,6 +19,7 @@ from assay.dsse import public_key_of
 from assay.note import COSIGNATURE, vkey_for
 from config.doctor import CHECKS, Finding, Level, examine, names, programs, runtime
 from inference import runtimes
+from inference.services.auditor_key import ensure_auditor_key
 from ledger import services as ledger
 from ledger.choices import LeaderState
 from ledger.keys import make_log_key
@@ -171,6 +172,18 @@ def test_a_registry_key_that_nobody_knows_or_that_was_revoked_is_a_fault(
     assert worst("registered").remedy == "Run `manage.py register_keys`."
 
 
+def test_an_auditor_key_that_was_revoked_is_a_fault_and_an_unused_one_is_none(
+    site: Settings,
+) -> None:
+    load_or_create_key(site.AUDITOR_KEY)
+    assert worst("registered").level == Level.GOOD, "it is registered when it signs"
+    fingerprint = public_key_of(ensure_auditor_key().public_key()).fingerprint
+    entry = Key.objects.get(pk=fingerprint).entry
+    Key.objects.filter(pk=fingerprint).update(state=KeyState.REVOKED, revocation=entry)
+    assert worst("registered").words.startswith("AUDITOR_KEY")
+    assert worst("registered").remedy == "Move the file away, and restart what uses it."
+
+
 def test_a_clock_that_runs_behind_is_told(site: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     assert worst("clock").level == Level.GOOD
     real = timezone.now
@@ -200,6 +213,18 @@ def test_a_storage_that_takes_no_file_is_a_fault(site: Settings, tmp_path: Path)
     site.BLOBS_S3_ENDPOINT = "http://127.0.0.1:1"
     assert worst("storage").level == Level.FAULT
     assert "BLOBS_S3_ENDPOINT" in worst("storage").remedy
+
+
+def test_what_no_check_thought_of_is_a_fault_and_ends_no_examination(
+    site: Settings, tmp_path: Path
+) -> None:
+    site.RUNTIMES_DIR = tmp_path / "nothing"  # and with it the manifest of the libraries
+    found = list(examine([name for name in names() if name not in ("runtime", "database")]))
+    assert [(one.check, one.level) for one in found] == [
+        ("runtime", Level.FAULT),
+        ("database", Level.GOOD),
+    ]
+    assert "could not be looked at: FileNotFoundError" in found[0].words
 
 
 def test_a_runtime_with_another_byte_is_a_fault(

@@ -16,6 +16,7 @@ from config import health, probes
 from ledger import services as ledger
 from ledger.choices import LeaderState
 from ledger.leadership import begin_term, tell
+from tests.registry.bucket import keep_blobs_in
 
 PARTS = ("database", "migrations", "broker", "storage", "sequencer", "executor")
 
@@ -78,6 +79,18 @@ def test_a_storage_that_cannot_be_written_is_503(
     assert ready(503)["parts"]["storage"]["words"] == "is full"
     site.BLOBS_STORAGE, site.BLOBS_S3_ENDPOINT = "s3://bucket/blobs", "http://127.0.0.1:1"
     assert ready(503)["parts"]["storage"]["words"] == "cannot be used"
+
+
+def test_of_a_bucket_that_only_answers_nobody_says_that_it_takes_files(
+    site: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.ledger.s3 import give_credentials, object_store  # takes a second
+
+    give_credentials(monkeypatch)
+    with object_store() as endpoint:
+        keep_blobs_in(site, endpoint)
+        told = ready(200)["parts"]["storage"]
+    assert told == {"works": True, "needed": True, "words": "answers"}
 
 
 def test_without_the_database_nothing_is_claimed_of_what_rests_on_it(

@@ -7,17 +7,22 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from pytest_django import Settings
 
+from assay.note import VKey
 from inference.models import Execution, Replay
 from inference.services import plan as plans
 from inference.services.auditor_key import ensure_auditor_key
 from inference.services.replays import asked, turns
 from inference.services.replays.said import say
+from ledger import services as ledger
+from ledger.models import Entry
 from registry.choices import Visibility
 from tests.inference.auditing import execute, floats
 from tests.inference.builders import fp32, plan, publish
 from tests.inference.executor.models import add
 from tests.ledger.builders import sequence
+from tests.ledger.witness import trust, witness
 from tests.pages.html import faults, parse
 from tests.people import Person
 
@@ -79,6 +84,30 @@ def test_each_level_counts_the_answers_that_reach_it(model: str) -> None:
     assert f"/executions/{fourth.pk}/" not in text, "nobody ran it again"
     assert "does not hold" not in text
     assert "Not every answer holds" not in text
+
+
+def test_an_answer_that_no_checkpoint_covers_is_not_logged_yet(model: str) -> None:
+    answered(model, 1.0)
+    sequence()
+    early = answered(model, 2.0)
+    size = ledger.newest_checkpoint().size
+    assert early.entry_id is not None
+    Entry.objects.filter(pk=early.entry_id).update(index=size)
+    assert shown()[1]["logged"] == "1 (1 waiting)"
+
+
+def test_nobody_is_said_to_have_seen_a_tree_that_no_witness_saw(
+    model: str, settings: Settings
+) -> None:
+    answered(model, 1.0)
+    sequence()
+    assert "under a tree that the log published; no witness is asked here." in shown()[0]
+    with witness("wanda", VKey.parse(ledger.log_vkey())) as wanda:
+        trust(settings.WITNESS_POLICY, wanda)
+        assert "too few witnesses have seen the newest one" in shown()[0]
+        answered(model, 2.0)
+        sequence()
+        assert "under a tree that witnesses have seen." in shown()[0]
 
 
 def test_an_answer_that_does_not_hold_is_red_on_the_models_page_too(model: str) -> None:

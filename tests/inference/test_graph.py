@@ -20,6 +20,7 @@ PLACE = f"{PAGE}skeleton.json"
 @pytest.fixture(autouse=True)
 def _nothing_is_remembered() -> None:
     sketches._kept.clear()
+    sketches._refused.clear()
 
 
 def test_a_stranger_draws_a_public_graph(site: Site, alice: Person, client: Client) -> None:
@@ -97,6 +98,23 @@ def test_too_many_nodes_are_not_drawn(site: Site, alice: Person, client: Client)
     answer = client.get(PLACE)
     assert answer.status_code == 422
     assert "at most 2000 nodes" in answer.json()["error"]["message"]
+
+
+def test_what_is_not_drawn_does_not_keep_the_jail_from_others_at_each_look(
+    site: Site, alice: Person, client: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes = [node("Neg", [f"v{at}"], [f"v{at + 1}"]) for at in range(2_001)]
+    large = model(nodes, [value("v0")], [value("v2001")]).SerializeToString()
+    publish(alice, "add", bytes(large))
+    first = client.get(PLACE)
+    settings.EXECUTOR_SOCKET = "/nowhere/at/all"
+    again = client.get(PLACE)
+    assert (again.status_code, again.json()) == (422, first.json())
+    monkeypatch.setattr(sketches, "REFUSED_S", 0)
+    assert client.get(PLACE).status_code == 503, "it is asked again, later"
+    monkeypatch.setattr(sketches, "MOST_REFUSED", 1)
+    sketches._remember_refusal("ab" * 32, "no")
+    assert list(sketches._refused) == ["ab" * 32]
 
 
 def test_a_model_without_a_graph_has_no_skeleton(site: Site, alice: Person, client: Client) -> None:

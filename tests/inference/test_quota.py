@@ -298,3 +298,37 @@ def test_mallory_is_told_when_to_come_back_on_every_road(
     answer = client.post("/api/v1/executions", asked, content_type="application/json")
     assert (answer.status_code, answer.json()["error"]["code"]) == (429, "too_many_requests")
     assert int(answer["Retry-After"]) >= 1
+
+
+# ------------------------------------------------------------------ the form without a script
+
+
+FORM = "/models/alice/add/run/"
+TYPED = {"inputs": '[{"name": "x", "datatype": "FP32", "shape": [1], "data": [1]}]'}
+
+
+def test_the_form_of_a_page_is_no_way_around_the_limits(
+    site: Site, alice: Person, client: Client, counted: str
+) -> None:
+    publish(alice, "add", add())
+    told = [client.post(FORM, TYPED).status_code for _ in range(4)]
+    assert told == [200, 200, 200, 429]
+    refused = client.post(FORM, TYPED)
+    assert refused.context["error"]["code"] == "too_many_requests"
+    assert int(refused["Retry-After"]) > 0
+    assert refused.context["typed"] == TYPED["inputs"], "nothing is lost"
+    assert times(asking("127.0.0.1")) == 0, "both ways share one bucket"
+    client.force_login(alice.user)
+    assert client.post(FORM, TYPED).status_code == 200
+
+
+def test_where_an_account_is_needed_the_form_needs_one_too(
+    site: Site, alice: Person, client: Client, settings: Settings
+) -> None:
+    publish(alice, "add", add())
+    settings.INFER_ANONYMOUS_RATE = 0
+    refused = client.post(FORM, TYPED)
+    assert (refused.status_code, refused.context["error"]["code"]) == (401, "account_needed")
+    assert client.get(FORM).status_code == 200
+    client.force_login(alice.user)
+    assert client.post(FORM, TYPED).status_code == 200

@@ -3,6 +3,8 @@ import { test } from "node:test";
 
 import { FormatError } from "../../static/js/assay/errors.js";
 import { encodeBytes, encodeTensors } from "../../static/js/assay/tensors.js";
+import { parseExact } from "../../static/js/exact-json.js";
+import { wordsOf } from "../../static/js/run-here.js";
 import { planInput, renderRequest } from "../../static/js/run-inputs.js";
 import { readOutputs } from "../../static/js/run-outputs.js";
 import { placeOf, preparationWords, valuesOf } from "../../static/js/run-pixels.js";
@@ -112,6 +114,25 @@ test("JSON is a request, its inputs, or values by name", () => {
   for (const lie of ["{", "5", "null", '{"z": [1]}', '{"x": [1, 2]}', '{"x": [1, 2, 3], "z": 1}']) {
     assert.throws(() => readInputs(bytes(lie), [X]), FormatError, lie);
   }
+});
+
+test("a file of bare numbers is no request, and says so", () => {
+  for (const lie of ["[5.1, 3.5]", "[null]", '[{"name": "x", "datatype": "FP32", "shape": [1]}]']) {
+    assert.throws(() => readInputs(bytes(lie), [X]), /Item 0 of the JSON is no tensor/, lie);
+  }
+});
+
+test("no integer is rounded on its way", () => {
+  const text = '[{"name":"x","datatype":"INT64","shape":[1],"data":[9007199254740993]}]';
+  assert.ok(renderRequest(readInputs(bytes(text), []).inputs).includes("[9007199254740993]"));
+  assert.deepEqual(parseExact('{"a": [-9223372036854775808, 9007199254740991, -0, -0.0]}'), {
+    a: ["-9223372036854775808", 9007199254740991, 0, -0],
+  });
+  const kept = '{"\\"12345678901234567890\\\\": "1 12345678901234567890", "b": 1.2345678901234567890e3}';
+  assert.deepEqual(parseExact(kept), JSON.parse(kept));
+  assert.throws(() => parseExact("[12345678901234567890"), SyntaxError);
+  const [output] = parseExact('[{"name":"y","datatype":"INT64","shape":[1],"data":[9007199254740993]}]');
+  assert.equal(readOutputs([output])[0].words, "9007199254740993");
 });
 
 test("what JSON does not carry exactly is not taken", () => {
@@ -224,6 +245,25 @@ test("each program names the content, not a name that may move", () => {
 test("a request that holds the end of the text gets another end", () => {
   const { assay } = snippetsOf({ ...ASKED, body: "[\nJSON\n]" });
   assert.ok(assay.endsWith("\nJSON\n]\nJSON_"));
+});
+
+test("no name of a publisher's edits the line that is pasted", () => {
+  const name = "x'\u007f\u007f\u007f\u007f; touch owned #\u202e\u009b2J\u{e0041}";
+  const asked = renderRequest([{ name, datatype: "BYTES", shape: [1], data: ["a"] }]);
+  const { curl, python, assay } = snippetsOf({ ...ASKED, body: asked });
+  for (const program of [curl, python, assay]) {
+    assert.doesNotMatch(program, /[\u007f-\u009f\p{Cf}]/u);
+  }
+  assert.equal(JSON.parse(/'JSON'\n(.*)\nJSON$/s.exec(assay)[1]).inputs[0].name, name);
+});
+
+test("what was not compared is not called compared", () => {
+  const manifest = ASKED.manifest;
+  const graph = `graph ${"c".repeat(64)}; `;
+  assert.match(wordsOf([`${graph}manifest ${manifest}`], { manifest }), /^the manifest, the graph and/);
+  const away = `the manifest cannot be had: /sha256/${manifest} answers 404`;
+  const words = wordsOf([`${graph}the manifest was not compared: ${away}`], { manifest });
+  assert.match(words, /^the graph and the runtime/);
 });
 
 test("a long request is a file", () => {

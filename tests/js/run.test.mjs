@@ -4,6 +4,8 @@ import { test } from "node:test";
 import { FormatError } from "../../static/js/assay/errors.js";
 import { shrink } from "../../static/js/drawing.js";
 import {
+  inkOf,
+  inkRange,
   parseRequest,
   planInput,
   renderRequest,
@@ -102,6 +104,21 @@ test("a drawing fills every channel, wherever the channels stand", () => {
   assert.deepEqual(data.slice(0, 6), [0.5, 0.5, 0.5, 1, 1, 1]);
 });
 
+test("a drawing is prepared as the card says, as a picture of it would be", () => {
+  const image = { name: "x", datatype: "FP32", shape: [1, 1, 1, 2] };
+  const meant = { kind: "drawing", size: [1, 2], mean: 0.5, std: 0.25 };
+  const plan = planInput(image, { input: meant });
+  assert.deepEqual(inkRange(plan), [0, 1]);
+  assert.deepEqual(tensorOfDrawing(plan, [0, 1]).data, [-2, 2]);
+  assert.deepEqual(inkOf(plan, [-2, 2]), [0, 1]);
+  const black = planInput(image, { input: { ...meant, invert: false, mean: 0, std: 1 } });
+  assert.deepEqual(inkRange(black), [1, 0], "black ink is the first number");
+  assert.deepEqual(inkOf(black, [1, 0]), [0, 1]);
+  const three = { ...image, shape: [1, 3, 1, 1] };
+  const card = { kind: "drawing", size: [1, 1], mean: [0, 0.5, 1], std: [1, 0.5, 2] };
+  assert.deepEqual(tensorOfDrawing(planInput(three, { input: card }), [1]).data, [1, 1, 0]);
+});
+
 test("a table row has a field for each feature, named by the card", () => {
   const hints = { features: ["age", "height"], input: { kind: "row", example: [59.0, 2.5] } };
   const plan = planInput({ name: "features", datatype: "FP32", shape: [-1, 2] }, hints);
@@ -153,6 +170,19 @@ test("the request that is shown can be edited and read again", () => {
   for (const lie of ["", "{", "{}", "null", '{"inputs": 5}']) {
     assert.throws(() => parseRequest(lie), FormatError, lie);
   }
+});
+
+test("a request says what was meant: the sign of a zero, and large integers", () => {
+  const zero = { name: "x", datatype: "FP32", shape: [2], data: [-0, 0.5] };
+  assert.match(renderRequest([zero]), /"data":\[-0\.0,0\.5\]/);
+  assert.match(renderRequest([{ ...zero, datatype: "INT8", data: [[-0, 5]] }]), /\[\[0,5\]\]/);
+  const text = '{"inputs": [{"name": "x", "datatype": "INT64", "shape": [1], "data": [9007199254740993]}]}';
+  const { inputs } = parseRequest(text);
+  assert.deepEqual(inputs[0].data, ["9007199254740993"]);
+  assert.match(renderRequest(inputs), /"data":\[9007199254740993\]/);
+  const words = { name: "t", datatype: "BYTES", shape: [1], data: ["9007199254740993"] };
+  assert.match(renderRequest([words]), /"data":\["9007199254740993"\]/);
+  assert.throws(() => parseRequest("[null]"), /Input 0 of the request is no object/);
 });
 
 test("probabilities become bars with the card's labels", () => {

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import shlex
 
 import pytest
 from django.test import Client
 
 from registry.models import Model
 from registry.services.models import create
+from registry.views import lines
 from registry.views.shown import card_html
 from tests import builders
 from tests.pages.conftest import Site
@@ -151,3 +154,13 @@ def test_the_lines_of_the_files_page_name_the_right_digests(site: Site, reader: 
     for data in (builders.ONNX, builders.CARD):
         assert hashlib.sha256(data).hexdigest() in text
     assert Model.objects.filter(name="double").exists()
+
+
+def test_no_name_of_a_publisher_edits_the_line_that_is_pasted(site: Site) -> None:
+    name = "x'\x7f\x7f\x7f; touch owned #\u202e\x9b2J\U000e0041é"
+    port = {"name": name, "datatype": "FP32", "shape": [1]}
+    found = lines.snippets("http://localhost", site.release.model, site.release, {"inputs": [port]})
+    for text in found.values():
+        assert "".join(text.split("\n")).isprintable()
+    *_, body = shlex.split(found["curl"].replace("\\\n", ""))
+    assert json.loads(body)["inputs"][0]["name"] == name

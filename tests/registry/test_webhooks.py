@@ -21,6 +21,7 @@ from inference.choices import DeliveryState
 from inference.models import Delivery, Hook
 from inference.services import deliveries, hooks
 from inference.webhooks.signature import sign
+from registry.choices import Act, Target
 from registry.models import AuditEvent, Model, Owner, Release, Watch
 from registry.services import (
     aliases,
@@ -40,6 +41,7 @@ from tests.people import PASSWORD, Person
 from tests.registry import houses
 from tests.registry.alias_calls import point
 from tests.registry.calls import API, error
+from tests.registry.moderating import make_moderator, things_of
 
 HOOKS = f"{API}/webhooks"
 URL = "https://hooks.example.org/acme?token=hush"
@@ -101,6 +103,17 @@ def test_alice_is_told_of_a_release_a_withdrawal_and_a_move(alice: Person, first
         },
     }
     assert body["timestamp"].endswith("Z")
+
+
+def test_alice_is_told_when_moderators_act_on_what_is_hers(alice: Person, first: Release) -> None:
+    assert made(alice, owner="alice").status_code == 201
+    carol, things = make_moderator("carol"), things_of(first)
+    things.do(carol, Act.HIDE, Target.MODEL)
+    things.do(carol, Act.RESTORE, Target.MODEL)
+    things.do(carol, Act.SUSPEND, Target.KEY)
+    key = things.names[Target.KEY]
+    expected = ["hide alice/double", "restore alice/double", f"suspend {key}"]
+    assert told() == [f"moderation.{one}" for one in expected]
 
 
 def test_an_owner_is_told_of_keys_and_of_every_model(opened: None, alice: Person) -> None:

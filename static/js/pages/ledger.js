@@ -19,6 +19,19 @@ export function retryAfter(failed) {
   return Math.min(2 ** Math.min(failed, 10), LONGEST_S);
 }
 
+/**
+ * Return the address of the page of older entries, led on from below the last row that is shown.
+ *
+ * @param {string} address absolute
+ * @param {string} index of that row
+ * @returns {string}
+ */
+export function olderThan(address, index) {
+  const url = new URL(address);
+  url.searchParams.set("before", index);
+  return url.href;
+}
+
 const live = () => document.getElementById("live");
 
 function say(words) {
@@ -48,6 +61,7 @@ async function look() {
     show(text);
     lookIn(Number(live()?.dataset.delay ?? delay));
   } catch {
+    if (paused) return; // whoever paused is told that, and nothing else
     failures += 1;
     const wait = retryAfter(failures);
     say(`The server did not answer: this list stands still. Looking again in ${wait} s.`);
@@ -60,14 +74,27 @@ async function look() {
 /** Put the rows of an answer in the place of those that moved, and its words where they belong. */
 function show(text) {
   const found = new DOMParser().parseFromString(`<table>${text}</table>`, "text/html");
+  // Whoever stands between may answer with a page of theirs.
+  if (!found.getElementById("live")) throw new Error("not an answer to a look");
   live()?.replaceWith(...found.querySelectorAll("tbody"));
   for (const { content } of found.querySelectorAll("template")) {
     const told = content.firstElementChild;
     document.getElementById(told?.dataset.into)?.replaceChildren(...told.childNodes);
   }
-  const rows = document.querySelectorAll("main[data-page=ledger] tbody:not(#live) > tr");
-  for (const row of [...rows].slice(MOST_ROWS)) row.remove();
+  keepShort();
   document.dispatchEvent(new CustomEvent("page:more"));
+}
+
+/** Let the oldest rows go, where the link to older entries can lead to them. */
+function keepShort() {
+  const page = document.querySelector("main[data-page=ledger]");
+  const older = page?.querySelector(".pager a[rel=next]");
+  const rows = [...(page?.querySelectorAll("tbody:not(#live) > tr") ?? [])];
+  if (!older || rows.length <= MOST_ROWS) return;
+  for (const row of rows.splice(MOST_ROWS)) row.remove();
+  const last = rows.findLast((row) => row.querySelector("th a"));
+  const index = last?.querySelector("th a").textContent.trim() ?? "";
+  if (/^\d+$/.test(index)) older.setAttribute("href", olderThan(older.href, index));
 }
 
 function switchLive(button) {

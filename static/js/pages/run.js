@@ -2,8 +2,10 @@
 
 import { byId, clearError, el, evidenceWords, guarded } from "../dom.js";
 import { csrfToken } from "../api.js";
+import { FormatError } from "../assay/errors.js";
 import { tensorFromJson } from "../assay/oip.js";
 import { tensorDigest } from "../assay/tensors.js";
+import { parseExact } from "../exact-json.js";
 import { infer, inferAddress, sessionAddress, waitIncluded } from "../infer.js";
 import { checkAnswer, readStatement } from "../receipt-check.js";
 import { RunForm } from "../run-form.js";
@@ -17,24 +19,30 @@ const local = parseAttribute("local");
 const twin = { server: null, here: null }; // the last answers of the same question, compared
 let asked = 0;
 let changes = 0; // of the inputs, by the reader
+const BAD_REQUEST = 400;
 
 function parseAttribute(name) {
   try {
-    return JSON.parse(form?.dataset[name] ?? "null");
+    return parseExact(form?.dataset[name] ?? "null");
   } catch {
     return null;
   }
 }
 
-async function attempt(run, action) {
+/** Ask in one way at a time: there is one place for the answer. */
+async function attempt(run, action, otherButton) {
   const before = changes;
+  const other = byId(otherButton);
+  if (other) other.disabled = true;
   try {
     await action(run.read());
     if (changes !== before) markOld();
     byId("run-result")?.scrollIntoView({ block: "nearest" });
   } catch (error) {
-    run.markFault();
+    if (error instanceof FormatError || error?.status === BAD_REQUEST) run.markFault();
     throw error;
+  } finally {
+    if (other) other.disabled = false;
   }
 }
 
@@ -186,14 +194,17 @@ if (form) {
   };
   const run = new RunForm({ form, inputs, hints, onChange });
   listenForFiles(run);
+  // Firefox keeps a button out of use when the page is loaded again during a run.
+  for (const id of ["run", "run-here"]) byId(id)?.toggleAttribute("disabled", false);
   byId("run-code")?.addEventListener("toggle", () => void showCode(run));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     clearError("run-error");
-    void guarded(byId("run"), "run-error", () => attempt(run, ask));
+    if (byId("run").disabled) return; // an answer is on its way
+    void guarded(byId("run"), "run-error", () => attempt(run, ask, "run-here"));
   });
   byId("run-here")?.addEventListener("click", () => {
     clearError("run-error");
-    void guarded(byId("run-here"), "run-error", () => attempt(run, askHere));
+    void guarded(byId("run-here"), "run-error", () => attempt(run, askHere, "run"));
   });
 }
