@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, cast
 
+from allauth.account.internal.flows.reauthentication import did_recently_reauthenticate
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
 from django.core.exceptions import RequestDataTooBig
+from django.http import HttpRequest
 from rest_framework.permissions import IsAuthenticated, IsAuthenticatedOrReadOnly
 from rest_framework.request import Request
 from rest_framework.serializers import Serializer
@@ -22,6 +24,7 @@ from registry.errors import (
     BadSignatureError,
     InvalidInputError,
     LengthRequiredError,
+    NotAllowedError,
     TooLargeError,
 )
 from registry.models import Model
@@ -53,6 +56,19 @@ def account(request: Request) -> AbstractBaseUser:
     if not isinstance(user, AbstractBaseUser):
         raise TypeError("the view lets anonymous callers in")
     return user
+
+
+def need_said_again(request: Request) -> None:
+    """Let a browser's session do what outlives it only when it has just said again who it is.
+
+    Raises:
+        NotAllowedError: it has not. A program, which has a token, is asked for its scope instead.
+    """
+    if request.auth is None and not did_recently_reauthenticate(cast(HttpRequest, request)):
+        raise NotAllowedError(
+            "A session does this only when it has just said again who it is: go to "
+            "/accounts/reauthenticate/ first, or send a token of scope admin."
+        )
 
 
 def read(shape: type[Serializer[Any]], request: Request) -> dict[str, Any]:

@@ -7,7 +7,15 @@ from rest_framework.response import Response
 
 from registry import members
 from registry.api import people
-from registry.api.base import AccountView, PublicView, account, caller, find_model, read
+from registry.api.base import (
+    AccountView,
+    PublicView,
+    account,
+    caller,
+    find_model,
+    need_said_again,
+    read,
+)
 from registry.api.paging import answer, page_of, page_rows
 from registry.choices import Action, Role
 from registry.errors import InvalidInputError
@@ -171,6 +179,7 @@ class Account(AccountView):
         return _shown(request, owners.own_of(account(request)))
 
     def delete(self, request: Request) -> Response:
+        need_said_again(request)
         user = account(request)
         check_name(request, user.get_username())
         given = read(people.AccountClosingIn, request)

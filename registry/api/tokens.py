@@ -8,7 +8,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from registry.api import people
-from registry.api.base import AccountView, account, read
+from registry.api.base import AccountView, account, need_said_again, read
 from registry.api.paging import page_rows
 from registry.errors import UnknownTokenError
 from registry.models import ApiToken
@@ -24,6 +24,7 @@ class Tokens(AccountView):
         return page_rows(request, found, ("-created", "digest"), people.token)
 
     def post(self, request: Request) -> Response:
+        need_said_again(request)
         row, text = tokens.create(account(request), **read(people.TokenIn, request))
         return Response({**people.token(row), "token": text}, status=201)
 

@@ -13,12 +13,13 @@ from registry.errors import RegistryError
 from registry.forms_people import TokenForm, refuse
 from registry.models import ApiToken
 from registry.services import tokens as token_services
-from registry.views.visitor import signed_in
+from registry.views.visitor import said_again, signed_in
 
 
 @login_required
 @never_cache
 @require_http_methods(["GET", "POST"])
+@said_again  # a token outlives the session that made it
 def tokens(request: HttpRequest) -> HttpResponse:
     """List the tokens; the text of a new one is in the answer to the form that made it."""
     user = signed_in(request)

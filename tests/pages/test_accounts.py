@@ -93,7 +93,21 @@ def test_a_wrong_password_is_told_without_saying_which_half(alice: Person, reade
     assert "callout bad" in response.content.decode()
 
 
+def say_again(client: Client) -> None:
+    client.post("/accounts/reauthenticate/", {"password": PASSWORD})
+
+
+def test_mallory_at_an_open_browser_makes_no_token(as_alice: Client) -> None:
+    answer = as_alice.post("/settings/tokens/", {"name": "ci", "scope": "admin", "days": "90"})
+    assert answer["Location"].startswith("/accounts/reauthenticate/")
+    assert not ApiToken.objects.exists()
+    # Alice says who she is, and gets the token that was asked for.
+    answer = as_alice.post(answer["Location"], {"password": PASSWORD})
+    assert re.search(r"assay_[0-9a-f]{64}", answer.content.decode())
+
+
 def test_a_token_is_shown_once(as_alice: Client, alice: Person) -> None:
+    say_again(as_alice)
     response = as_alice.post("/settings/tokens/", {"name": "ci", "scope": "write", "days": "90"})
     token = ApiToken.objects.get(user=alice.user)
     text = response.content.decode()
@@ -110,6 +124,7 @@ def test_a_token_is_shown_once(as_alice: Client, alice: Person) -> None:
 
 
 def test_a_token_without_a_name_is_refused(as_alice: Client) -> None:
+    say_again(as_alice)
     response = as_alice.post("/settings/tokens/", {"name": " ", "scope": "write", "days": "90"})
     assert response.status_code == 400
     assert not ApiToken.objects.exists()

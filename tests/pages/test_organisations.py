@@ -260,6 +260,7 @@ def test_a_limited_token_says_so_in_the_list(as_alice: Client, alice: Person) ->
     make_house(alice)
     builders.make_model(alice)
     fields = {"name": "ci", "scope": "publish", "days": "7", "models": "alice/double"}
+    as_alice.post("/accounts/reauthenticate/", {"password": PASSWORD})
     text = send(as_alice, "/settings/tokens/", 200, owners="acme", **fields)
     assert ">acme</span>" in text
     assert ">alice/double</span>" in text

@@ -196,7 +196,7 @@ ONESELF = [
     page("GET", "/settings/keys/import/", ACCOUNTS),
     page("POST", "/settings/keys/import/", "401 400 400 400 400 400", form(name="desk")),
     page("GET", "/settings/tokens/", ACCOUNTS),
-    page("POST", "/settings/tokens/", ACCOUNTS, form(name="ci", scope="read", days="30")),
+    page("POST", "/settings/tokens/", done(ACCOUNTS), form(name="ci", scope="read", days="30")),
     page("POST", "/settings/tokens/{token}/delete/", done(ACCOUNTS), b""),
     page("GET", "/settings/activity/", ACCOUNTS),
     page("GET", "/settings/activity/?owner=acme", ADMIN),

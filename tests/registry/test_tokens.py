@@ -79,6 +79,20 @@ def test_a_session_writes_with_its_csrf_token_only(alice: Person) -> None:
     assert calls.put_part(client, upload["id"], 0, b"x").status_code == 403
 
 
+def test_mallory_in_an_open_session_does_nothing_that_outlives_it(alice: Person) -> None:
+    client = APIClient()
+    assert client.login(username="alice", password=PASSWORD)
+    for answer in (
+        client.post(f"{API}/tokens", {"name": "more", "scope": "admin"}, format="json"),
+        client.delete(f"{API}/account", {"name": "alice"}, format="json"),
+    ):
+        assert calls.error(answer) == (403, "not_allowed")
+        assert "/accounts/reauthenticate/" in answer.json()["error"]["message"]
+    assert not ApiToken.objects.filter(name="more").exists()
+    client.post("/accounts/reauthenticate/", {"password": PASSWORD})
+    assert client.post(f"{API}/tokens", {"name": "more"}, format="json").status_code == 201
+
+
 def test_alice_makes_and_revokes_a_token(alice: Person, mallory: Person) -> None:
     row, token = tokens.create(alice.user, name=" laptop ", scope="write")
     assert (row.name, row.scope, token.startswith("assay_")) == ("laptop", "write", True)

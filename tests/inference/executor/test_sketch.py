@@ -134,7 +134,7 @@ def test_what_cannot_be_read_says_why(data: bytes) -> None:
 def test_the_jail_makes_it_and_asks_for_the_file_once(client: ExecutorClient) -> None:
     known = ModelProto.FromString(network())
     known.doc_string = "a file that this executor has not had"
-    data = known.SerializeToString()
+    data = bytes(known.SerializeToString())
     asked: list[str] = []
 
     def read(sha256: str) -> bytes:
