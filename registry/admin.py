@@ -7,8 +7,8 @@ from typing import Any
 
 from allauth.mfa.models import Authenticator
 from django.contrib import admin
-from django.contrib.auth.admin import UserAdmin as StockUserAdmin
-from django.contrib.auth.models import User
+from django.contrib.auth.admin import GroupAdmin as StockGroupAdmin, UserAdmin as StockUserAdmin
+from django.contrib.auth.models import Group, User
 from django.db.models import Model as Row
 from django.http import HttpRequest
 
@@ -183,7 +183,7 @@ class AuditEventAdmin(ReadOnly):
 import_module("registry.admin_storage")  # quotas, appeals
 import_module("registry.admin_moderation")
 import_module("allauth.mfa.admin")  # registers the stock class, as the import of auth's above did
-admin.site.unregister([User, Authenticator])
+admin.site.unregister([User, Group, Authenticator])
 
 
 @admin.register(User)
@@ -191,9 +191,17 @@ class UserAdmin(StockUserAdmin[User]):
     """Accounts. A user name is a name in addresses: it comes with sign-up and never changes."""
 
     readonly_fields = ("username", "last_login", "date_joined")
+    filter_horizontal = ()  # its two lists have no names for who hears the page
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
+
+
+@admin.register(Group)
+class GroupAdmin(StockGroupAdmin):
+    """What several accounts may do."""
+
+    filter_horizontal = ()
 
 
 @admin.register(Authenticator)

@@ -21,7 +21,7 @@ class QuotaAdmin(admin.ModelAdmin[Quota]):
     list_display = ("owner", "max_bytes", "max_models", "max_uploads")
     list_select_related = ("owner",)
     search_fields = ("owner__name",)
-    autocomplete_fields = ("owner",)
+    raw_id_fields = ("owner",)
 
     def save_model(self, request: HttpRequest, obj: Quota, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
