@@ -66,12 +66,13 @@ def _moved(request: HttpRequest, model: Model, name: str) -> dict[str, Any]:
 
 
 def _meant(model: Model, name: str, at: str) -> dict[str, Any]:
+    shown_at = ""  # the field takes one spelling of a time, and nothing else
     try:
         instant = read_instant(at, "at", in_utc=True)
-        shown_at = instant.strftime("%Y-%m-%dT%H:%M:%S")  # the only spelling that the field takes
+        shown_at = instant.strftime("%Y-%m-%dT%H:%M:%S")
         return {"meaning": moves.meaning(model, name, instant), "at": shown_at}
     except RegistryError as error:
-        return {"at_problem": error}
+        return {"at_problem": error, "at": shown_at}
 
 
 @require_safe

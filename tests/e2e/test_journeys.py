@@ -151,6 +151,7 @@ def read_history(stranger: Desk) -> None:
         (made, "it meant 1.0.0 by move 1"),
         ("2020-01-01T00:00:00Z", "it meant nothing yet"),
     ):
+        page.wait_for_function("at => Date.now() > Date.parse(at)", arg=next_second(at))
         page.goto(f"/models/{MODEL}/aliases/production/?at={next_second(at)}")
         expect(page.locator("section[aria-labelledby=then]")).to_contain_text(words)
     stranger.look("history")
