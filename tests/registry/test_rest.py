@@ -162,6 +162,7 @@ SAME: dict[str, tuple[str, ...] | str] = {
     f"{_MODEL}/run/": ("post executions",),
     f"{_MODEL}/run/{{version}}/infer": ("post executions",),
     f"{_MODEL}/executions/": ("get executions",),
+    f"{_MODEL}/evidence/": ("get executions", "get executions/{execution}/replays"),
     "schedules/": ("get schedules",),
     "schedules/{schedule}/": ("get schedules/{schedule}", "get schedules/{schedule}/executions"),
     "schedules/{schedule}/{action}/": (

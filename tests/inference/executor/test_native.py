@@ -225,7 +225,8 @@ def test_the_portable_kind_says_that_bf16_is_not_its_own(
 def test_the_supervisor_itself_never_holds_the_runtime(native: Running) -> None:
     maps = Path(f"/proc/{native.process.pid}/maps").read_text()
     assert "onnxruntime" not in maps
-    assert "onnxruntime" in Path(f"/proc/{native_pid(native)}/maps").read_text()
+    one = Path(f"/proc/{native_pid(native)}/maps")
+    wait_until(lambda: "onnxruntime" in one.read_text())  # it may be on its way up
 
 
 def test_a_sealed_process_opens_no_file() -> None:
