@@ -87,9 +87,9 @@ def test_a_reader_asks_what_production_meant(site: Site, second: Release, reader
     assert "by move 2" in read(reader, f"{page}?at={exact}")
     assert "it meant nothing yet" in read(reader, f"{page}?at=2020-01-01T00:00")
     assert "a time in RFC 3339" in read(reader, f"{page}?at=yesterday")
-    later = read(reader, f"{page}?at=2126-01-01T00:00:00.999Z")
-    assert "still to come" in later
-    assert 'value="2126-01-01T00:00:00"' in later, "a browser's field takes no other spelling"
+    coming = read(reader, f"{page}?at=2126-01-01T00:00:00.999Z")
+    assert "still to come" in coming
+    assert 'value="2126-01-01T00:00:00"' in coming, "a browser's field takes no other spelling"
 
 
 def test_the_moves_are_paged(
