@@ -7,6 +7,7 @@ of their places fail.
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,7 +38,7 @@ from registry.choices import (
     Target,
     TransferState,
 )
-from registry.errors import ConflictError, UnknownRequestError
+from registry.errors import ConflictError, RegistryError, UnknownRequestError
 from registry.models import (
     ApiToken,
     AuditEvent,
@@ -77,26 +78,36 @@ from tests.registry.test_closing import COPY, INPUTS, browser, due
 TRIED = "tried"  # writes that are undone in any case
 
 
-class Deed:
+class Deed(ABC):
     """An act of somebody. Making one brings about what it needs.
 
     `steps` are names of functions, with the step of the documents that happens there; `stages` what
-    may be there after a failure, each with what brings it about.
+    may be there after a failure, each with what brings it about; `again` is what whoever does it
+    once more is told, and words of it.
     """
 
     steps: ClassVar[Mapping[str, str]]
+    again: ClassVar[tuple[type[RegistryError], str]] = (ConflictError, "already")
 
+    @abstractmethod
     def do(self) -> object:
         """Do it."""
-        raise NotImplementedError
 
-    def go_on(self, *, done: bool) -> None:
-        """Go on after a failure as the documents say; `done` tells what was found."""
-        raise NotImplementedError
-
+    @abstractmethod
     def check(self) -> None:
         """Check what must be true at the end."""
-        raise NotImplementedError
+
+    def go_on(self, *, done: bool) -> None:
+        """Go on after a failure as the documents say: send the form again.
+
+        `done` tells that it was found done: then it is not done twice.
+        """
+        if done:
+            error, words = self.again
+            with pytest.raises(error, match=words):
+                self.do()
+        else:
+            self.do()
 
     def stages(self) -> dict[str, Callable[[], object]]:
         return {fault_table.DONE: self.do}
@@ -156,14 +167,6 @@ class TakeDown(Deed):
         with points.armed(), key_file(points):
             yield
 
-    def go_on(self, *, done: bool) -> None:
-        """The moderator sends the form again."""
-        if done:
-            with pytest.raises(ConflictError, match="already"):
-                self.do()
-        else:
-            self.do()
-
     def check(self) -> None:
         action = ModerationAction.objects.get()
         assert (action.number, action.act, action.reason) == (1, self.act, REASON)
@@ -216,14 +219,6 @@ class Grant(Deed):
     def do(self) -> object:
         words = "She is the author, as her letter shows."
         return objections.decide(self.dave, self.objection, "granted", words, seen=1)
-
-    def go_on(self, *, done: bool) -> None:
-        """The moderator sends the answer again."""
-        if done:
-            with pytest.raises(ConflictError, match="already"):
-                self.do()
-        else:
-            self.do()
 
     def check(self) -> None:
         newest, _ = ModerationAction.objects.all()
@@ -283,14 +278,6 @@ class Wish(Deed):
     def do(self) -> object:
         return closing.ask(self.alice.user)
 
-    def go_on(self, *, done: bool) -> None:
-        """She asks again."""
-        if done:
-            with pytest.raises(ConflictError, match="already"):
-                self.do()
-        else:
-            self.do()
-
     def check(self) -> None:
         self.alice.user.refresh_from_db()
         assert self.alice.user.is_active
@@ -304,6 +291,7 @@ class Keep(Wish):
     """She takes the wish back."""
 
     steps: ClassVar[Mapping[str, str]] = {"cancel": "2"}
+    again = (UnknownRequestError, "does not wait")
 
     def __init__(self) -> None:
         super().__init__()
@@ -311,14 +299,6 @@ class Keep(Wish):
 
     def do(self) -> None:
         closing.cancel(self.alice.user)
-
-    def go_on(self, *, done: bool) -> None:
-        """She takes it back again."""
-        if done:
-            with pytest.raises(UnknownRequestError):
-                self.do()
-        else:
-            self.do()
 
     def check(self) -> None:
         assert closing.wish_of(self.alice.user) is None
