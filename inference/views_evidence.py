@@ -6,11 +6,13 @@ so that the page costs the same for a model with ten executions and for one with
 
 from __future__ import annotations
 
+import uuid
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
@@ -21,12 +23,21 @@ from inference.models import Execution, Replay, Trace
 from inference.views_replays import shown_replays
 from ledger import services as ledger
 from ledger.errors import LedgerError
-from registry.models import Claim
+from registry.choices import KeyRole
+from registry.models import Claim, Key
 from registry.selectors import files
 from registry.views.shown import evidence_context, shown
 
 LOOKED_AT = 100
 LISTED = 20
+
+
+class Told(NamedTuple):
+    """That an auditor, the registry's `own` or another, came to this verdict on an answer."""
+
+    execution: uuid.UUID
+    verdict: str
+    own: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,20 +61,18 @@ def model_evidence(request: HttpRequest, owner: str, name: str) -> HttpResponse:
         state=ExecutionState.SUCCEEDED,
         size=LOOKED_AT,
     )
-    replays = list(
-        Replay.objects.filter(execution__in=page.executions, state=ReplayState.DONE)
-        .select_related("entry")
-        .order_by("-id")
-    )
-    verdicts = shown_replays(replays)
+    replays = Replay.objects.filter(execution__in=page.executions, state=ReplayState.DONE)
+    told = _told(replays)
+    wrong = {one.execution for one in told if one.own and one.verdict == Verdict.DIVERGED}
+    newest = list(replays.select_related("entry").order_by("-id")[: LISTED + 1])
     context = {
         **found.context(),
         "answers": len(page.executions),
         "more_answers": bool(page.next),
-        "levels": levels(page.executions, replays),
-        "incidents": [one["row"].execution_id for one in verdicts if one["incident"]],
-        "replays": verdicts[:LISTED],
-        "more_replays": len(verdicts) > LISTED,
+        "levels": levels(page.executions, told),
+        "incidents": sorted(wrong),
+        "replays": shown_replays(newest[:LISTED]),
+        "more_replays": len(newest) > LISTED,
     }
     if found.release:
         statement: Claim = found.release.statement  # type: ignore[attr-defined]  # an annotation
@@ -72,14 +81,21 @@ def model_evidence(request: HttpRequest, owner: str, name: str) -> HttpResponse:
     return render(request, "inference/model_evidence.html", context)
 
 
-def levels(answers: Sequence[Execution], replays: Sequence[Replay]) -> list[Level]:
-    """Return the levels that this site offers, with how many of `answers` reach each."""
+def _told(replays: QuerySet[Replay]) -> set[Told]:
+    """Return who got what of which answer; few, however many replays strangers hand in."""
+    own = Key.objects.filter(pk=OuterRef("auditor"), role=KeyRole.AUDITOR, owner=None)
+    rows = replays.annotate(own=Exists(own)).order_by()
+    return {Told(*row) for row in rows.values_list("execution_id", "verdict", "own").distinct()}
+
+
+def levels(answers: Sequence[Execution], told: set[Told]) -> list[Level]:
+    """Return the levels that this site offers, with how many of `answers` reach each.
+
+    `told` are the verdicts on `answers`.
+    """
     head = _head()
     logged = sum(_is_logged(one, head) for one in answers)
-    verdicts: dict[Any, set[str]] = {}
-    for replay in replays:
-        verdicts.setdefault(replay.execution_id, set()).add(replay.verdict)
-    counted = Counter(verdict for found in verdicts.values() for verdict in found)
+    counted = Counter(verdict for _, verdict in {(one.execution, one.verdict) for one in told})
     traced = Trace.objects.filter(execution__in=answers, state=TraceState.DONE)
     diverged, close = counted[Verdict.DIVERGED], counted[Verdict.CLOSE]
     others = (f"{diverged} diverged" if diverged else "", f"{close} only close" if close else "")

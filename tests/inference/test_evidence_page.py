@@ -10,6 +10,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from assay.note import VKey
+from inference import views_evidence
 from inference.models import Execution, Replay
 from inference.services import plan as plans
 from inference.services.auditor_key import ensure_auditor_key
@@ -117,6 +118,21 @@ def test_an_answer_that_does_not_hold_is_red_on_the_models_page_too(model: str) 
     assert levels["replayed"] == "0 (1 diverged)"
     assert "Not every answer holds" in text
     assert f'<a class="mono" href="/executions/{row.pk}/">' in text
+
+
+def test_mallory_cannot_push_what_does_not_hold_off_the_page(
+    model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(views_evidence, "LISTED", 2)
+    bad = answered(model, 1.0)
+    audited(bad, "diverged", output="ab" * 32)
+    for value in (2.0, 3.0, 4.0):
+        row = answered(model, value)
+        audited(row, "exact", output=row.output_id)
+    text, levels = shown()
+    assert levels["replayed"] == "3 (1 diverged)"
+    assert text.count(f"/executions/{bad.pk}/") == 1, "in the warning, and not in the list"
+    assert "Older ones stand on the pages of the answers." in text
 
 
 def test_mallory_learns_nothing_of_a_private_models_answers(
